@@ -1,0 +1,1 @@
+"""Benchmark protocols, one a module, peers and ours in the same run."""

@@ -1,0 +1,1 @@
+"""Resources of Moorage and the Kubernetes vocabulary, free of I/O."""
