@@ -1,0 +1,63 @@
+# The commands of the project; README.md names them. Everything is installed into .venv on first use.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+MINORS ?= 1.34,1.37
+PYTEST ?= $(BIN)/pytest
+
+.PHONY: help setup lint type unit control-plane bench-quick test e2e bench demo lock crds clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Create .venv with the locked, hash-checked dependencies
+
+$(STAMP): requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+lint: $(STAMP) ## Formatting, lint rules, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m moorage_crds.render --check
+
+type: $(STAMP) ## mypy --strict over every package
+	$(BIN)/mypy
+
+unit: $(STAMP) ## The fast lane: unit and property tests
+	$(PYTEST) -m "not control_plane and not kind" -n 2 -q
+
+control-plane: $(STAMP) ## Stories on a real etcd, kube-apiserver and kube-scheduler, on each minor in MINORS
+	$(BIN)/moorage control-plane build --minors $(MINORS)
+	MOORAGE_KUBERNETES_MINORS=$(MINORS) $(PYTEST) -m control_plane -q
+
+bench-quick: $(STAMP) ## Every benchmark protocol once, small: shows that it runs
+	$(BIN)/moorage bench all --quick
+
+test: lint type unit control-plane bench-quick ## Everything but kind, what CI runs
+
+bench: $(STAMP) ## The benchmark protocols at full size
+	$(BIN)/moorage bench all
+
+demo: $(STAMP) ## The main job on a real control plane, with a live table
+	$(BIN)/moorage demo
+
+lock: ## Write requirements.lock anew from pyproject.toml: versions and hashes, no index address
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --no-emit-index-url \
+	  --no-annotate --no-header --python-version 3.11 --quiet -o requirements.lock
+
+crds: $(STAMP) ## Render the custom resources from the models
+	$(BIN)/python -m moorage_crds.render
+
+clean: ## Remove what the targets made in this folder
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
