@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from moorage_policies.state import Snapshot, snapshot_of
 from moorage_policies.types import NVIDIA_GPU, PODS, Node, Pod
 
 GIB = 1024**3
@@ -53,3 +54,8 @@ def make_pod(
         requests=fields.pop("requests", requests),
         **fields,
     )
+
+
+def make_snapshot(nodes: Iterable[Node], pods: Iterable[Pod] = ()) -> Snapshot:
+    """Return the snapshot of these nodes and pods; pods without a node are pending."""
+    return snapshot_of(nodes, pods)

@@ -1,0 +1,94 @@
+"""One immutable view of the cluster as arrays: what every decision reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from moorage_policies.state.node_table import NodeTable
+from moorage_policies.types import PODS, IntArray, Node, Pod
+
+
+@dataclass(frozen=True, eq=False)  # no slots: derived arrays are remembered in the instance
+class Snapshot:
+    """The cluster at one generation; equal generations of one state are the same object.
+
+    Args:
+        generation: grows with every change that readers can see.
+        table: nodes and their labels and taints by row; the same object while no node changed.
+        resources: names of the columns; ``cpu``, ``memory`` and ``pods`` come first.
+        allocatable: what nodes offer, shape ``(nodes, resources)``, read-only.
+        requested: what bound and assumed pods ask for, shape ``(nodes, resources)``, read-only.
+        node_pods: live pods by row, assumed ones included with ``node`` filled in.
+        pending: live pods that are neither bound nor assumed, by UID, in no particular order.
+        assumed: pods that were told to bind and are not confirmed yet, by UID.
+        nominated: pending pods that hold room on their ``nominated_node``, by UID.
+    """
+
+    generation: int
+    table: NodeTable
+    resources: tuple[str, ...]
+    allocatable: IntArray
+    requested: IntArray
+    node_pods: tuple[tuple[Pod, ...], ...]
+    pending: Mapping[str, Pod]
+    assumed: Mapping[str, Pod]
+    nominated: Mapping[str, Pod]
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Return the nodes by row."""
+        return self.table.nodes
+
+    @property
+    def node_names(self) -> tuple[str, ...]:
+        """Return node names by row."""
+        return self.table.names
+
+    @property
+    def node_index(self) -> Mapping[str, int]:
+        """Return the row of each node name."""
+        return self.table.index
+
+    def pods_on(self, row: int) -> tuple[Pod, ...]:
+        """Return the live pods that sit, or are assumed to sit, on a row."""
+        return self.node_pods[row]
+
+    @cached_property
+    def free(self) -> IntArray:
+        """Return ``allocatable - requested``; negative where a node is over-committed."""
+        free = self.allocatable - self.requested
+        free.setflags(write=False)
+        return free
+
+    def free_of(self, resource: str) -> IntArray:
+        """Return what is free of one resource, shape ``(nodes,)``; zeros if no node has it."""
+        if resource not in self.resources:
+            return np.zeros(len(self.nodes), dtype=np.int64)
+        return self.free[:, self.resources.index(resource)]
+
+    def demand_of(self, pod: Pod) -> IntArray | None:
+        """Return the pod's requests by column, shape ``(resources,)``.
+
+        ``None`` when the pod asks for a resource that no node or pod ever had: it fits nowhere.
+        """
+        demand = np.zeros(len(self.resources), dtype=np.int64)
+        for name, amount in pod.requests.items():
+            if name in self.resources:
+                demand[self.resources.index(name)] = saturate(amount)
+            elif amount > 0:
+                return None
+        demand[self.resources.index(PODS)] = 1
+        return demand
+
+
+MAX_QUANTITY = 2**53
+"""Largest amount that arrays hold (8 PiB of memory): a node's sum then never leaves int64."""
+
+
+def saturate(amount: int) -> int:
+    """Return the amount, held inside what arrays can sum exactly."""
+    return min(amount, MAX_QUANTITY)
