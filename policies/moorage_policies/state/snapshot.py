@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from moorage_policies.state.groups import GroupKey, PodGroup
 from moorage_policies.state.node_table import NodeTable
 from moorage_policies.types import PODS, IntArray, Node, Pod
 
@@ -26,6 +27,7 @@ class Snapshot:
         pending: live pods that are neither bound nor assumed, by UID, in no particular order.
         assumed: pods that were told to bind and are not confirmed yet, by UID.
         nominated: pending pods that hold room on their ``nominated_node``, by UID.
+        groups: live placed pods counted by node, in groups that neighbour rules treat alike.
     """
 
     generation: int
@@ -37,6 +39,7 @@ class Snapshot:
     pending: Mapping[str, Pod]
     assumed: Mapping[str, Pod]
     nominated: Mapping[str, Pod]
+    groups: Mapping[GroupKey, PodGroup]
 
     @property
     def nodes(self) -> tuple[Node, ...]:

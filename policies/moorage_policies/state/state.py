@@ -15,8 +15,9 @@ from moorage_policies.state.events import (
     PodDeleted,
     PodsListed,
 )
+from moorage_policies.state.groups import Groups
 from moorage_policies.state.ledger import Ledger
-from moorage_policies.state.shards import Shards
+from moorage_policies.state.shards import Shards, text_digest
 from moorage_policies.state.snapshot import Snapshot
 from moorage_policies.types import Node, Pod
 
@@ -50,6 +51,7 @@ class ClusterState:
         "_assumed",
         "_assumptions",
         "_generation",
+        "_groups",
         "_ledger",
         "_nominated",
         "_pending",
@@ -62,12 +64,13 @@ class ClusterState:
     def __init__(self, *, assume_ttl_s: float = DEFAULT_ASSUME_TTL_S) -> None:
         self._ttl_s = assume_ttl_s
         self._ledger = Ledger()
+        self._groups = Groups()
         self._told: dict[str, Pod] = {}  # as the API server told, finished pods included
         self._assumptions: dict[str, Assumption] = {}
         self._shown: dict[str, Pod] = {}  # as readers see them: live, assumed nodes filled in
-        self._pending: Shards[Pod] = Shards()
-        self._assumed: Shards[Pod] = Shards()
-        self._nominated: Shards[Pod] = Shards()
+        self._pending: Shards[str, Pod] = Shards(text_digest)
+        self._assumed: Shards[str, Pod] = Shards(text_digest)
+        self._nominated: Shards[str, Pod] = Shards(text_digest)
         self._generation = 0
         self._snapshot: Snapshot | None = None
 
@@ -148,6 +151,7 @@ class ClusterState:
                 pending=self._pending.freeze(),
                 assumed=self._assumed.freeze(),
                 nominated=self._nominated.freeze(),
+                groups=self._groups.freeze(),
             )
         return self._snapshot
 
@@ -197,6 +201,7 @@ class ClusterState:
         del self._shown[pod.uid]
         if pod.node is not None:
             self._ledger.discharge(pod, pod.node)
+            self._groups.count(pod, pod.node, -1)
         for index in (self._pending, self._assumed, self._nominated):
             index.drop(pod.uid)
 
@@ -204,6 +209,7 @@ class ClusterState:
         self._shown[pod.uid] = pod
         if pod.node is not None:
             self._ledger.charge(pod, pod.node)
+            self._groups.count(pod, pod.node, +1)
             if pod.uid in self._assumptions:
                 self._assumed.put(pod.uid, pod)
             return
