@@ -42,10 +42,11 @@ def group_key(pod: Pod) -> GroupKey:
 class Groups:
     """All groups with one writer; ``freeze`` shares everything that did not change."""
 
-    __slots__ = ("_counts", "_groups")
+    __slots__ = ("_counts", "_groups", "_with_terms")
 
     def __init__(self) -> None:
         self._groups: Shards[GroupKey, PodGroup] = Shards(hash)  # sums do not depend on the order
+        self._with_terms: Shards[GroupKey, PodGroup] = Shards(hash)
         self._counts: dict[GroupKey, dict[str, int]] = {}  # not yet seen by any reader
 
     def count(self, pod: Pod, node: str, change: int) -> None:
@@ -55,21 +56,26 @@ class Groups:
         if counts is None:
             group = self._groups.get(key)
             counts = self._counts[key] = dict(group.counts) if group else {}
-            affinity = key[-1]
-            self._groups.put(
-                key, PodGroup(pod.namespace, pod.labels, pod.terminating, affinity, counts)
-            )
+            self._put(key, PodGroup(pod.namespace, pod.labels, pod.terminating, key[-1], counts))
         counts[node] = counts.get(node, 0) + change
         if counts[node] == 0:
             del counts[node]
         if not counts:
             del self._counts[key]
             self._groups.drop(key)
+            self._with_terms.drop(key)
 
-    def freeze(self) -> FrozenShards[GroupKey, PodGroup]:
-        """Return the groups as they are now."""
+    def freeze(
+        self,
+    ) -> tuple[FrozenShards[GroupKey, PodGroup], FrozenShards[GroupKey, PodGroup]]:
+        """Return all groups as they are now, and those of them with inter-pod terms."""
         self._counts.clear()
-        return self._groups.freeze()
+        return self._groups.freeze(), self._with_terms.freeze()
+
+    def _put(self, key: GroupKey, group: PodGroup) -> None:
+        self._groups.put(key, group)
+        if group.affinity is not NO_AFFINITY:
+            self._with_terms.put(key, group)
 
 
 def _has_pod_terms(affinity: Affinity) -> bool:

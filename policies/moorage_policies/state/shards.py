@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, ValuesView
+from itertools import chain
 from typing import TypeVar
 from zlib import crc32
 
@@ -38,6 +39,23 @@ class FrozenShards(Mapping[Key, Value]):
 
     def __len__(self) -> int:
         return self._size
+
+    def values(self) -> ValuesView[Value]:
+        """Return the values; walking them digests no key."""
+        return _ShardValues(self, self._shards)
+
+
+class _ShardValues(ValuesView[Value]):
+    __slots__ = ("_shards",)
+
+    def __init__(
+        self, mapping: FrozenShards[Key, Value], shards: tuple[dict[Key, Value], ...]
+    ) -> None:
+        super().__init__(mapping)
+        self._shards = shards
+
+    def __iter__(self) -> Iterator[Value]:
+        return chain.from_iterable(shard.values() for shard in self._shards)
 
 
 class Shards(Mapping[Key, Value]):

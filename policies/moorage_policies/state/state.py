@@ -24,7 +24,7 @@ from moorage_policies.types import Node, Pod
 Item = TypeVar("Item")
 
 DEFAULT_ASSUME_TTL_S = 30.0
-CHUNK = 100
+CHUNK = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +141,7 @@ class ClusterState:
         """Return the cluster as it is now; the same object while nothing changed."""
         if self._snapshot is None or self._snapshot.generation != self._generation:
             view = self._ledger.view()
+            groups, groups_with_terms = self._groups.freeze()
             self._snapshot = Snapshot(
                 generation=self._generation,
                 table=view.table,
@@ -151,7 +152,8 @@ class ClusterState:
                 pending=self._pending.freeze(),
                 assumed=self._assumed.freeze(),
                 nominated=self._nominated.freeze(),
-                groups=self._groups.freeze(),
+                groups=groups,
+                groups_with_terms=groups_with_terms,
             )
         return self._snapshot
 
