@@ -238,9 +238,9 @@ class Arena:
 
     def _unschedulable(self, pod: str) -> str | None:
         for condition in self.get(pod)["status"].get("conditions", ()):
-            if (condition["type"], condition["status"]) == ("PodScheduled", "False"):
-                if condition["reason"] == "Unschedulable":
-                    return str(condition["message"])
+            told = (condition["type"], condition["status"], condition.get("reason"))
+            if told == ("PodScheduled", "False", "Unschedulable"):
+                return str(condition["message"])
         return None
 
     def failures_told(self, pod: str) -> list[str]:
