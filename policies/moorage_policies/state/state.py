@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -95,13 +95,9 @@ class ClusterState:
             case PodDeleted(uid):
                 self._drop_pod(uid)
             case NodesListed(nodes):
-                yield from _each(self._put_node, nodes, chunk)
-                gone = set(self._ledger.node_names()).difference(node.name for node in nodes)
-                yield from _each(self._drop_node, sorted(gone), chunk)
+                yield from self._list_nodes(nodes, chunk)
             case PodsListed(pods):
-                yield from _each(self._put_pod, pods, chunk)
-                gone = set(self._told).difference(pod.uid for pod in pods)
-                yield from _each(self._drop_pod, sorted(gone), chunk)
+                yield from self._list_pods(pods, chunk)
 
     def assume(self, pod: Pod, node: str, now_s: float) -> None:
         """Count the pod on the node from now on, before the API server confirms it.
@@ -156,6 +152,32 @@ class ClusterState:
                 groups_with_terms=groups_with_terms,
             )
         return self._snapshot
+
+    def _list_nodes(self, nodes: tuple[Node, ...], chunk: int) -> Iterator[None]:
+        listed: set[str] = set()
+        for some in _chunks(nodes, chunk):
+            for node in some:
+                listed.add(node.name)
+                self._put_node(node)
+            yield
+        for names in _chunks(self._ledger.node_names(), chunk):
+            for name in names:
+                if name not in listed:
+                    self._drop_node(name)
+            yield
+
+    def _list_pods(self, pods: tuple[Pod, ...], chunk: int) -> Iterator[None]:
+        listed: set[str] = set()
+        for some in _chunks(pods, chunk):
+            for pod in some:
+                listed.add(pod.uid)
+                self._put_pod(pod)
+            yield
+        for uids in _chunks(tuple(self._told), chunk):
+            for uid in uids:
+                if uid not in listed:
+                    self._drop_pod(uid)
+            yield
 
     def _put_node(self, node: Node) -> None:
         if self._ledger.node(node.name) != node:
@@ -236,9 +258,5 @@ def _is_older(pod: Pod, told: Pod) -> bool:
     return (told.node is not None and pod.node is None) or (_finished(told) and not _finished(pod))
 
 
-def _each(act: Callable[[Item], None], items: Iterable[Item], chunk: int) -> Iterator[None]:
-    """Act on every item and pause after each ``chunk`` of them."""
-    for done, item in enumerate(items, 1):
-        act(item)
-        if done % chunk == 0:
-            yield
+def _chunks(items: Sequence[Item], chunk: int) -> Iterator[Sequence[Item]]:
+    return (items[start : start + chunk] for start in range(0, len(items), chunk))
