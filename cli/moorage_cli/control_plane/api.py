@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -45,27 +46,31 @@ class ApiClient:
             retries=False,
         )
 
-    def get(self, path: str, **query: str) -> Any:
+    def get(self, path: str, **query: str) -> dict[str, Any]:
         """The decoded JSON at this path."""
-        return json.loads(self.raw("GET", path, query=query))
+        return _object(self.raw("GET", path, query=query))
 
-    def create(self, path: str, manifest: Mapping[str, Any]) -> Any:
+    def create(self, path: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """POST an object; returns it as stored."""
-        return json.loads(self.raw("POST", path, body=manifest))
+        return _object(self.raw("POST", path, body=manifest))
 
-    def patch(self, path: str, patch: Mapping[str, Any], content_type: str = MERGE_PATCH) -> Any:
+    def patch(
+        self, path: str, patch: Mapping[str, Any], content_type: str = MERGE_PATCH
+    ) -> dict[str, Any]:
         """PATCH an object; returns it as stored."""
-        return json.loads(self.raw("PATCH", path, body=patch, content_type=content_type))
+        return _object(self.raw("PATCH", path, body=patch, content_type=content_type))
 
-    def apply(self, path: str, manifest: Mapping[str, Any], field_manager: str = "moorage") -> Any:
+    def apply(
+        self, path: str, manifest: Mapping[str, Any], field_manager: str = "moorage"
+    ) -> dict[str, Any]:
         """Server-side apply an object, taking fields over; returns it as stored."""
         query = {"fieldManager": field_manager, "force": "true"}
         answer = self.raw("PATCH", path, query=query, body=manifest, content_type=APPLY_PATCH)
-        return json.loads(answer)
+        return _object(answer)
 
-    def delete(self, path: str, **query: str) -> Any:
+    def delete(self, path: str, **query: str) -> dict[str, Any]:
         """DELETE an object; returns the server's answer."""
-        return json.loads(self.raw("DELETE", path, query=query))
+        return _object(self.raw("DELETE", path, query=query))
 
     def raw(
         self,
@@ -91,7 +96,7 @@ class ApiClient:
             body=json.dumps(body).encode() if body is not None else None,
             headers={"Content-Type": content_type, "Accept": "application/json, */*"},
         )
-        if response.status >= 400:
+        if response.status >= HTTPStatus.BAD_REQUEST:
             raise RequestRefusedError(response.status, _message(response.data))
         return response.data
 
@@ -102,6 +107,11 @@ class ApiClient:
         except (RequestRefusedError, urllib3.exceptions.HTTPError):
             return False
         return True
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    decoded: dict[str, Any] = json.loads(body)
+    return decoded
 
 
 def _message(body: bytes) -> str:

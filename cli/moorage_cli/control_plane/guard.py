@@ -2,8 +2,8 @@
 
 Runs as its own program, started with ``python -I -S guard.py PARENT_PID DIRECTORY``. It leads the
 process group that every component joins before it executes, so that no component can be missed.
-The parent holds the other end of standard input: the word ``q`` there means that the parent has
-cleaned up by itself; end of file, or another parent, means that it died.
+The parent holds the other end of standard input: its end of file, or another parent, means that it
+died. A parent that ends in peace kills the whole group by itself, this program with it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ _GIVE_UP_AFTER_S = 30.0
 
 
 def main() -> None:
-    """Wait until the parent says farewell or dies; then clean up behind it."""
+    """Wait until the parent dies, then clean up behind it."""
     parent_pid, directory = int(sys.argv[1]), sys.argv[2]
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
-    if parent_said_farewell(parent_pid):
-        return
+    wait_for_the_parents_end(parent_pid)
     if os.fork():
         signal.pause()  # the child kills the whole group, this process with it
     end_group(os.getpgid(0))
@@ -33,13 +32,12 @@ def main() -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def parent_said_farewell(parent_pid: int) -> bool:
-    """Block until the parent is done; ``False`` when it died without a word."""
+def wait_for_the_parents_end(parent_pid: int) -> None:
+    """Block until the parent is gone."""
     while os.getppid() == parent_pid:
         readable, _, _ = select.select([0], [], [], _LOOK_AT_PARENT_EVERY_S)
-        if readable:
-            return os.read(0, 1) == b"q"
-    return False
+        if readable and not os.read(0, 1):
+            return
 
 
 def end_group(group: int) -> None:

@@ -56,7 +56,8 @@ class ControlPlane:
     Args:
         minor: Kubernetes minor (``1.34``).
         binaries: programs to run; default: those that are installed or cached.
-        directory: for data and logs; default: a temporary one, removed at the end.
+        directory: for data and logs, kept at the end; default: a temporary one, removed at the end.
+        keep_directory: keep the temporary directory, too.
         api_server_flags: further flags of kube-apiserver; a repeated flag wins.
         controller_manager_flags: further flags of kube-controller-manager.
         deadline_s: how long any one component may take to become ready.
@@ -68,6 +69,7 @@ class ControlPlane:
         *,
         binaries: Binaries | None = None,
         directory: Path | None = None,
+        keep_directory: bool = False,
         api_server_flags: Sequence[str] = (),
         controller_manager_flags: Sequence[str] = (),
         deadline_s: float = 90.0,
@@ -75,7 +77,7 @@ class ControlPlane:
         self._binaries = binaries or find_binaries(minor)
         self.minor = self._binaries.minor
         self.version = KUBERNETES_VERSIONS[self.minor]
-        self._own_directory = directory is None
+        self._remove_directory = directory is None and not keep_directory
         self.directory = directory or Path(tempfile.mkdtemp(prefix="moorage-control-plane-"))
         self._api_server_flags = tuple(api_server_flags)
         self._controller_manager_flags = tuple(controller_manager_flags)
@@ -115,7 +117,7 @@ class ControlPlane:
     def stop(self) -> None:
         """End everything; does nothing when it has ended."""
         self._end_processes()
-        if self._own_directory:
+        if self._remove_directory:
             shutil.rmtree(self.directory, ignore_errors=True)
 
     @property
@@ -244,6 +246,11 @@ class ControlPlane:
         self.kill(component)
         self.resume(component)
 
+    def ended_components(self) -> list[str]:
+        """Components that ended by themselves."""
+        components = self._running.components.items()
+        return [name for name, one in components if one.process.poll() is not None]
+
     def process_id(self, component: str) -> int:
         """The process id of a running component."""
         return self._running.component(component).process.pid
@@ -258,7 +265,7 @@ class ControlPlane:
         self._ports = ports
         self._killed: dict[str, tuple[str, ...]] = {}
         self._identity: Identity = make_identity(self.directory, ports)
-        self._group = ProcessGroup(self.directory, remove_directory=self._own_directory)
+        self._group = ProcessGroup(self.directory, remove_directory=self._remove_directory)
         self._addresses = {
             ETCD: f"http://{LOOPBACK}:{ports.etcd}",
             API_SERVER: self._identity.server,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from moorage_cli.control_plane.errors import ComponentFailedError
 
 _GUARD: Final = Path(__file__).with_name("guard.py")
 _POLL_EVERY_S: Final = 0.05
-_DIES_WITHIN_S: Final = 10.0
+_ENDS_WITHIN_S: Final = 10.0
 _LOG_TAIL_LINES: Final = 25
 _LOG_TAIL_BYTES: Final = 32_768
 
@@ -71,7 +70,9 @@ class ProcessGroup:
         """The components that were started and not killed, by name."""
         return self._components
 
-    def spawn(self, name: str, command: Sequence[str]) -> Component:
+    def spawn(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> Component:
         """Start a program; it dies with this process, whatever ends it."""
         if name in self._components:
             raise ComponentFailedError(f"{name} runs already; stop it before starting it again")
@@ -83,6 +84,7 @@ class ProcessGroup:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=self._directory,
+                env=environment,
                 process_group=self._guard.pid,
             )
         component = Component(name, tuple(command), log, process)
@@ -94,7 +96,7 @@ class ProcessGroup:
         component = self.component(name)
         component.process.send_signal(signal_number)
         try:
-            component.process.wait(_DIES_WITHIN_S)
+            component.process.wait(_ENDS_WITHIN_S)
         except subprocess.TimeoutExpired:
             component.process.kill()
             component.process.wait()
@@ -109,20 +111,12 @@ class ProcessGroup:
         return self._components[name]
 
     def close(self) -> None:
-        """End all components and the guard."""
-        for component in self._components.values():
-            component.process.kill()
+        """End all components, whatever they started, and the guard."""
+        os.killpg(self._guard.pid, signal.SIGKILL)
         for component in self._components.values():
             component.process.wait()
         self._components.clear()
-        self._dismiss_guard()
-
-    def _dismiss_guard(self) -> None:
-        try:
-            self._guard.communicate(b"q", timeout=_DIES_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            self._guard.kill()
-            self._guard.wait()
+        self._guard.communicate()
 
 
 def wait_until(
@@ -148,8 +142,3 @@ def wait_until(
             tail = f"\n{component.log_tail()}" if component is not None else ""
             raise ComponentFailedError(f"not within {deadline_s:g} s: {what}{tail}")
         time.sleep(_POLL_EVERY_S)
-
-
-def remove_directory(directory: Path) -> None:
-    """Remove a folder and all in it; a file that vanishes meanwhile is no error."""
-    shutil.rmtree(directory, ignore_errors=True)

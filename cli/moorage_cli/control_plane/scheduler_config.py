@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from moorage_policies.errors import BadInputError
+
+_ALL_PERCENT: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class SchedulerConfig:
         """Refuse what kube-scheduler would refuse later, in a log."""
         if not self.scheduler_names:
             raise BadInputError("is empty; name at least one scheduler", field="scheduler_names")
-        if not 0 <= self.nodes_to_score_percent <= 100:
+        if not 0 <= self.nodes_to_score_percent <= _ALL_PERCENT:
             raise BadInputError("give 0 (adaptive) to 100", field="nodes_to_score_percent")
 
 
