@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -90,8 +90,16 @@ def count_by_node(snapshot: Snapshot, times: Callable[[PodGroup], int]) -> IntAr
     for group in snapshot.groups.values():
         weight = times(group)
         if weight:
-            for node, count in group.counts.items():
-                row = snapshot.node_index.get(node)
-                if row is not None:
-                    by_node[row] += count * weight
+            add_counts(by_node, group.counts, weight, snapshot.node_index)
     return by_node
+
+
+def add_counts(
+    by_node: IntArray, counts: Mapping[str, int], weight: int, node_index: Mapping[str, int]
+) -> None:
+    """Add ``weight`` times the counts by node name to ``by_node``, shape ``(nodes,)``, in place."""
+    rows = [node_index.get(node, -1) for node in counts]
+    # a node that is not known yet falls on an extra last entry, which is cut off again
+    extra = np.zeros(len(by_node) + 1, dtype=np.int64)
+    np.add.at(extra, rows, np.fromiter(counts.values(), dtype=np.int64, count=len(counts)))
+    by_node += weight * extra[:-1]
