@@ -3,62 +3,31 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated, Any, Final, NamedTuple, TypeAlias
+from typing import Annotated, Final
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
+from moorage_cli.lazy import SubCommand, lazy_group
 from moorage_policies.errors import BadInputError, MoorageError
 
 BAD_INPUT_EXIT_CODE: Final = 2
 FAILURE_EXIT_CODE: Final = 1
 
 
-class SubCommand(NamedTuple):
-    """Where a sub-command's ``app`` lives, and what the overview says about it."""
-
-    module: str
-    summary: str
-
-
 SUB_COMMANDS: Final[dict[str, SubCommand]] = {
     "control-plane": SubCommand(
         "moorage_cli.control_plane.command", "Run a real Kubernetes control plane on this machine."
     ),
+    "demo": SubCommand("moorage_cli.demo.command", "Play the main job live, or simulated."),
+    "bench": SubCommand(
+        "moorage_cli.bench", "Run the benchmark protocols, peers and ours in one run."
+    ),
 }
 
-
-# typer carries its own copy of click, whose types have no public name.
-ClickContext: TypeAlias = Any
-ClickCommand: TypeAlias = Any
-
-
-class LazyGroup(TyperGroup):
-    """Shows every sub-command, but imports only the one that is run."""
-
-    def list_commands(self, ctx: ClickContext) -> list[str]:  # noqa: ARG002 - click's signature
-        """Names in the order of the table."""
-        return list(SUB_COMMANDS)
-
-    def get_command(self, ctx: ClickContext, cmd_name: str) -> TyperCommand | None:  # noqa: ARG002
-        """A stand-in with the summary, good for the overview."""
-        entry = SUB_COMMANDS.get(cmd_name)
-        return TyperCommand(cmd_name, help=entry.summary) if entry else None
-
-    def resolve_command(
-        self, ctx: ClickContext, args: list[str]
-    ) -> tuple[str | None, ClickCommand, list[str]]:
-        """The real command, imported now."""
-        name, stand_in, rest = super().resolve_command(ctx, args)
-        if name is None:
-            return name, stand_in, rest
-        module = import_module(SUB_COMMANDS[name].module)
-        return name, typer.main.get_command(module.app), rest
-
-
-app = typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=lazy_group(SUB_COMMANDS), no_args_is_help=True, pretty_exceptions_enable=False
+)
 
 
 def _print_version(wanted: bool) -> None:
