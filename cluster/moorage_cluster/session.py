@@ -14,6 +14,7 @@ import msgspec
 
 from moorage_cluster.credentials import find_credentials
 from moorage_cluster.endpoint import Credentials
+from moorage_cluster.kinds import Kinds
 from moorage_cluster.lists import ListPage, read_pages
 from moorage_cluster.pace import RateLimit, Sleep
 from moorage_cluster.transport import Call, Transport, read_lines, translated
@@ -35,6 +36,8 @@ class ApiSession:
 
     Every call raises the ``moorage_cluster.errors`` subclass of its status, and
     ``ClusterUnavailableError`` when no answer came.
+
+    ``kinds`` finds the resource that serves a kind.
 
     Args:
         credentials: where the server is and who we are.
@@ -64,6 +67,7 @@ class ApiSession:
             user_agent=user_agent,
             connections=connections,
         )
+        self.kinds = Kinds(self.request)
 
     @classmethod
     async def connect(
@@ -156,15 +160,15 @@ class ApiSession:
 
     async def get_json(self, path: str, *, params: Params | None = None) -> Json:
         """Return one object (or a short list) as a dictionary."""
-        return _to_json(await self.request("GET", path, params=params))
+        return decode_json(await self.request("GET", path, params=params))
 
     async def create(self, path: str, item: Json, *, timeout_s: float | None = None) -> Json:
         """Return the object that was created in the collection ``path``."""
-        return _to_json(await self.request("POST", path, body=item, timeout_s=timeout_s))
+        return decode_json(await self.request("POST", path, body=item, timeout_s=timeout_s))
 
     async def replace(self, path: str, item: Json, *, timeout_s: float | None = None) -> Json:
         """Return the object after replacing it; the resourceVersion in it is the precondition."""
-        return _to_json(await self.request("PUT", path, body=item, timeout_s=timeout_s))
+        return decode_json(await self.request("PUT", path, body=item, timeout_s=timeout_s))
 
     async def patch(
         self, path: str, change: object, *, kind: PatchKind = "merge", params: Params | None = None
@@ -173,7 +177,7 @@ class ApiSession:
         answer = await self.request(
             "PATCH", path, params=params, body=change, content_type=_CONTENT_TYPES[kind]
         )
-        return _to_json(answer)
+        return decode_json(answer)
 
     async def delete(
         self,
@@ -194,6 +198,7 @@ class ApiSession:
         await self.request("DELETE", path, body=options)
 
 
-def _to_json(body: bytes) -> Json:
+def decode_json(body: bytes) -> Json:
+    """Return a JSON object as a dictionary."""
     decoded: Json = msgspec.json.decode(body, type=Json)
     return decoded

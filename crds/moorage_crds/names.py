@@ -14,6 +14,7 @@ POOL_LABEL = f"{GROUP}/pool"
 ROLE_LABEL = f"{GROUP}/role"
 ACCELERATOR_CLASS_LABEL = f"{GROUP}/accelerator-class"
 HINT_ANNOTATION = f"{GROUP}/hint"
+MANIFEST_DIGEST_ANNOTATION = f"{GROUP}/manifest-digest"
 LAST_APPLIED_ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
 
 SCHEDULER_NAME = "moorage-scheduler"
@@ -93,6 +94,7 @@ DISRUPTION_BUDGETS = ApiResource(
 PRIORITY_CLASSES = ApiResource(
     "scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", namespaced=False
 )
+LEASES = ApiResource("coordination.k8s.io", "v1", "leases", "Lease", namespaced=True)
 LEADER_WORKER_SETS = ApiResource(
     "leaderworkerset.x-k8s.io", "v1", "leaderworkersets", "LeaderWorkerSet", namespaced=True
 )
