@@ -13,6 +13,7 @@ from moorage_cli.control_plane.command_lines import LOOPBACK, SIMULATED_NODE_ANN
 from moorage_policies.types import Taint
 
 _REQUESTS_IN_FLIGHT: Final = 16
+_TTL_ANNOTATION: Final = "node.alpha.kubernetes.io/ttl"
 _NOT_READY_TAINTS: Final = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
@@ -90,7 +91,7 @@ def node_manifest(spec: NodeSpec, kubelet_version: str) -> dict[str, Any]:
         "metadata": {
             "name": spec.name,
             "labels": _labels(spec),
-            "annotations": {SIMULATED_NODE_ANNOTATION: "fake"},
+            "annotations": {SIMULATED_NODE_ANNOTATION: "fake", _TTL_ANNOTATION: "0"},
         },
         "spec": {
             "taints": [
@@ -137,6 +138,9 @@ def _labels(spec: NodeSpec) -> dict[str, str]:
         "kubernetes.io/hostname": spec.name,
         "kubernetes.io/os": "linux",
         "kubernetes.io/arch": "amd64",
+        # Set by the controller manager otherwise, at the price of one more write a node.
+        "beta.kubernetes.io/os": "linux",
+        "beta.kubernetes.io/arch": "amd64",
     }
     if spec.zone:
         labels["topology.kubernetes.io/zone"] = spec.zone
