@@ -60,8 +60,26 @@ def test_parses_exactly(text: str | float, expected: Fraction) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", ".", "Ki", "1 Gi", "1ki", "1KiB", "1mm", "abc", "1e", "1.2.3", "--1", "0x10", "1_000", "١"]
-    + ["9" * 300, float("nan"), float("inf"), True],
+    [
+        *(
+            "",
+            ".",
+            "Ki",
+            "1 Gi",
+            "1ki",
+            "1KiB",
+            "1mm",
+            "abc",
+            "1e",
+            "1.2.3",
+            "--1",
+            "0x10",
+            "1_000",
+        ),
+        pytest.param("\u0661", id="another-script's-digit"),
+        pytest.param("9" * 300, id="endless"),
+        *(float("nan"), float("inf"), True),
+    ],
 )
 def test_refuses_what_is_no_quantity(text: str | float) -> None:
     with pytest.raises(BadInputError, match=r"is no quantity; write a number with one of"):
