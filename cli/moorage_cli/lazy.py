@@ -41,7 +41,7 @@ def lazy_group(table: Mapping[str, SubCommand]) -> type[TyperGroup]:
         ) -> tuple[str | None, ClickCommand, list[str]]:
             """The real command, imported now."""
             name, command, rest = super().resolve_command(ctx, args)
-            if name not in table:
+            if name is None or name not in table:
                 return name, command, rest
             module = import_module(table[name].module)
             return name, typer.main.get_command(module.app), rest
