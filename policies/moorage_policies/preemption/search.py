@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -97,10 +98,9 @@ class VictimSearch:
         self._tails = self._prepare_tails()
 
     @staticmethod
-    def _order(movable: Movable) -> tuple[bool, int, bool, int, float, int]:
+    def _order(movable: Movable) -> tuple[int, bool, int, float, int]:
         m = movable  # the cheapest of a kind first: leaving it out leaves out its whole kind
-        priority = LOWEST_PRIORITY - 1 if m.priority is None else m.priority
-        return (m.priority is not None, priority, bool(m.budgets), m.kind, m.cost, m.index)
+        return (_rank(m), bool(m.budgets), m.kind, m.cost, m.index)
 
     def run(self) -> tuple[Harm, tuple[int, ...]] | None:
         """Return the least harm and the indices of its victims; ``None`` when nothing was found.
@@ -143,8 +143,10 @@ class VictimSearch:
         if self._bound is None:
             return True
         at_least = harm._replace(
-            priority_sum=harm.priority_sum + more * tail.least_weight,
-            victims=harm.victims + more * (tail.least_weight > 0),
+            highest_priority=max(harm.highest_priority, tail.least_priority),
+            priority_sum=harm.priority_sum + more * max(0, tail.least_priority - LOWEST_PRIORITY),
+            victims=harm.victims + more * (tail.least_priority >= LOWEST_PRIORITY),
+            restart_cost=harm.restart_cost + more * tail.least_cost,
         )
         return at_least < self._bound
 
@@ -152,7 +154,7 @@ class VictimSearch:
         """Return the harm with one more victim, ``None`` when it must not be added."""
         allowed = self._limits.allowed
         excess = sum(self._used[position] >= allowed[position] for position in movable.budgets)
-        if (excess and self._limits.strict) or len(self._taken) == self._limits.max_victims:
+        if excess and self._limits.strict:
             return None
         if movable.priority is None:
             return harm
@@ -173,30 +175,37 @@ class VictimSearch:
             self._used[position] += change
 
     def _prepare_tails(self) -> list[_Tail]:
-        tails: list[_Tail] = []
-        sums, largest = [0] * len(self._need), [0] * len(self._need)
-        least, following = 2**63, len(self._movables)
+        nothing = (0,) * len(self._need)
+        tails = [_Tail(nothing, nothing, 2**31, math.inf, len(self._movables))]
         for at in range(len(self._movables) - 1, -1, -1):
-            movable = self._movables[at]
-            sums = [s + f for s, f in zip(sums, movable.frees, strict=True)]
-            largest = [max(m, f) for m, f in zip(largest, movable.frees, strict=True)]
-            weight = 0 if movable.priority is None else movable.priority - LOWEST_PRIORITY
-            least = min(least, weight)
-            after = self._movables[at + 1] if at + 1 < len(self._movables) else None
-            if after is None or after.kind != movable.kind:
-                following = at + 1
-            tails.append(_Tail(tuple(sums), tuple(largest), least, following))
+            m, tail = self._movables[at], tails[-1]
+            twins = at + 1 < len(self._movables) and self._movables[at + 1].kind == m.kind
+            tails.append(
+                _Tail(
+                    tuple(s + f for s, f in zip(tail.sums, m.frees, strict=True)),
+                    tuple(map(max, tail.largest, m.frees)),
+                    min(tail.least_priority, _rank(m)),
+                    min(tail.least_cost, m.cost),
+                    tail.next_kind if twins else at + 1,
+                )
+            )
         return tails[::-1]
 
 
 class _Tail(NamedTuple):
-    """What the movables from one place to the end of the list can give.
+    """What the movables from one place to the end of the list can give at best.
 
-    ``sums`` and ``largest`` of each needed resource, the least ``priority_sum`` that one adds, and
-    where the next kind begins.
+    ``sums`` and ``largest`` of each needed resource, the least priority and the least restart cost
+    of one of them, and where the next kind begins.
     """
 
     sums: tuple[int, ...]
     largest: tuple[int, ...]
-    least_weight: int
+    least_priority: int
+    least_cost: float
     next_kind: int
+
+
+def _rank(movable: Movable) -> int:
+    """Return the priority, or less than any for a pod that goes anyway."""
+    return LOWEST_PRIORITY - 1 if movable.priority is None else movable.priority
