@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import socket
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -41,6 +42,24 @@ def _names(body: bytes) -> bytes:
     return body[start + len(_NAMES) : body.rfind(b"]") + 1] if start >= 0 else b"[]"
 
 
+@contextmanager
+def noop_extender() -> Iterator[str]:
+    """Run the server in a process of its own; give its address."""
+    (port,) = free_ports(1)
+    command = [sys.executable, "-m", "moorage_benchmarks.noop_extender", str(port)]
+    with subprocess.Popen(command) as process:
+        try:
+            wait_until(lambda: _listens(port), "the no-op extender listens", deadline_s=30.0)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def _serve(port: int) -> None:
     config = uvicorn.Config(
         answer, port=port, access_log=False, timeout_keep_alive=120, lifespan="off", log_level=50
@@ -48,20 +67,5 @@ def _serve(port: int) -> None:
     asyncio.run(uvicorn.Server(config).serve())
 
 
-@contextmanager
-def noop_extender() -> Iterator[str]:
-    """Run the server in a process of its own; give its address."""
-    (port,) = free_ports(1)
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(port,), daemon=True)
-    process.start()
-
-    def listens() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    try:
-        wait_until(listens, "the no-op extender listens", deadline_s=30.0)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.join()
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]))

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 OURS = "moorage"
+_FILE_WIDTH = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class Row:
 def show(rows: Sequence[Row], console: Console | None = None) -> None:
     """Print one table per protocol: a line per case and arm, a column per metric."""
     console = console or Console()
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
     for protocol in dict.fromkeys(row.protocol for row in rows):
         console.print(_table(protocol, [row for row in rows if row.protocol == protocol]))
 
