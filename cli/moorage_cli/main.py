@@ -20,6 +20,9 @@ SUB_COMMANDS: Final[dict[str, SubCommand]] = {
         "moorage_cli.control_plane.command", "Run a real Kubernetes control plane on this machine."
     ),
     "demo": SubCommand("moorage_cli.demo.command", "Play the main job live, or simulated."),
+    "doctor": SubCommand(
+        "moorage_cli.doctor.command", "Check a cluster, and say what to do about each finding."
+    ),
     "bench": SubCommand(
         "moorage_cli.bench", "Run the benchmark protocols, peers and ours in one run."
     ),
