@@ -194,7 +194,7 @@ def _add(total: Nanos, more: Nanos) -> None:
 
 def _raise_to(total: Nanos, other: Nanos) -> None:
     for name, value in other.items():
-        if value > total.get(name, 0):
+        if name not in total or value > total[name]:  # a zero counts: it can stand for a pod
             total[name] = value
 
 
