@@ -17,13 +17,15 @@ they are sent.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
-from moorage_cluster.ownership import owned_fields, owns, owns_just
+from moorage_cluster.errors import Cause, ClusterUnavailableError, Failure, InvalidError
+from moorage_cluster.ownership import is_empty, owned_fields, owns, owns_just
 from moorage_cluster.session import ApiSession, Json
 from moorage_crds.names import MANIFEST_DIGEST_ANNOTATION
 from moorage_policies.errors import BadInputError
@@ -31,6 +33,7 @@ from moorage_policies.errors import BadInputError
 Manifest = Mapping[str, Any]
 
 _STATUS = "status"
+_UNDECLARED = re.compile(r"typed patch object .*: \.(?P<field>.+): field not declared in schema")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,9 @@ def needs_apply_status(live: Manifest, manifest: Manifest, field_manager: str) -
     """Return whether applying a manifest's status could change the live object."""
     fields = owned_fields(live, field_manager, _STATUS)
     wanted = {_STATUS: without_nulls(manifest[_STATUS])}
-    return fields is None or not owns_just(fields, wanted, live)
+    if fields is None:
+        return not is_empty(wanted)
+    return not owns_just(fields, wanted, live)
 
 
 def sign(manifest: Manifest) -> Json:
@@ -156,13 +161,22 @@ async def _send(
         raise BadInputError(
             f"name the namespace of this {body['kind']}", field="metadata.namespace"
         )
-    item = await session.patch(
-        resource.path(namespace, metadata["name"], subresource),
-        body,
-        kind="apply",
-        params={"fieldManager": field_manager, "force": "true" if force else "false"},
-    )
+    path = resource.path(namespace, metadata["name"], subresource)
+    params = {"fieldManager": field_manager, "force": "true" if force else "false"}
+    try:
+        item = await session.patch(path, body, kind="apply", params=params)
+    except ClusterUnavailableError as error:
+        raise _unknown_field(error.failure) or error from None
     return Applied(item, changed=item["metadata"]["resourceVersion"] != known_revision)
+
+
+def _unknown_field(failure: Failure) -> InvalidError | None:
+    """Return what a field outside the schema really is; the server answers 500 for it."""
+    found = _UNDECLARED.search(failure.message)
+    if found is None:
+        return None
+    causes = (Cause(found["field"], "field not declared in schema", "FieldValueInvalid"),)
+    return InvalidError(replace(failure, status=422, reason="Invalid", causes=causes))
 
 
 def _identity(manifest: Manifest) -> Json:

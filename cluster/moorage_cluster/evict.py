@@ -25,9 +25,13 @@ class Evicted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Not now; ``by_budget`` when a PodDisruptionBudget forbids it, else the server is busy."""
+    """Not now; ``by_budget`` when a PodDisruptionBudget forbids it, else the server is busy.
 
-    retry_after_s: float
+    ``retry_after_s`` is ``None`` when the server named no time, as it does not for a budget that
+    has nothing left.
+    """
+
+    retry_after_s: float | None
     message: str
     by_budget: bool
 
@@ -71,7 +75,7 @@ async def evict(
         return Gone()
     except TooManyRequestsError as error:
         by_budget = any(cause.reason == _BUDGET for cause in error.failure.causes)
-        return Refused(error.retry_after_s or 0.0, error.failure.message, by_budget)
+        return Refused(error.retry_after_s, error.failure.message, by_budget)
     except ConflictError as error:
         return await _explain_conflict(session, namespace, name, uid, error)
     except ClusterUnavailableError as error:
@@ -87,7 +91,7 @@ async def _explain_conflict(
     pod = await read_pod(session, namespace, name)
     if pod is None or pod.metadata.uid != uid:
         return Gone()
-    return Refused(error.retry_after_s or 0.0, error.failure.message, by_budget=False)
+    return Refused(error.retry_after_s, error.failure.message, by_budget=False)
 
 
 def _eviction(namespace: str, name: str, uid: str, grace_period_s: int | None) -> Json:

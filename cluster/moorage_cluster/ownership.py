@@ -45,7 +45,7 @@ def owns_just(fields: Fields, wanted: object, live: object) -> bool:
 
 def _holds(fields: Fields, wanted: object, live: tuple[object] | None) -> bool:
     """Walk tree, wanted and (inside a tuple, as it may be null) live value together."""
-    if not fields or _is_empty(wanted):
+    if not fields or wanted in ({}, []):
         return live is None or live[0] == wanted
     if isinstance(wanted, Mapping):
         return all(_holds_field(fields, name, value, live) for name, value in wanted.items())
@@ -55,15 +55,12 @@ def _holds(fields: Fields, wanted: object, live: tuple[object] | None) -> bool:
 
 
 def _holds_field(fields: Fields, name: str, value: object, live: tuple[object] | None) -> bool:
-    inner = None
-    if live is not None:
-        if not isinstance(live[0], Mapping) or name not in live[0]:
-            return False
-        inner = (live[0][name],)
     child = fields.get(f"f:{name}")
     if child is None:
-        return _is_empty(value)
-    return _holds(child, value, inner)
+        return is_empty(value)
+    if live is None:
+        return _holds(child, value, None)
+    return isinstance(live[0], Mapping) and _holds(child, value, (live[0].get(name),))
 
 
 def _holds_item(fields: Fields, item: object, live: tuple[object] | None) -> bool:
@@ -105,5 +102,8 @@ def _find(live: object, key: object, item: object) -> object:
     return next((i for i in live if all(i.get(k) == v for k, v in key.items())), None)
 
 
-def _is_empty(value: object) -> bool:
-    return isinstance(value, Mapping | list) and not value
+def is_empty(value: object) -> bool:
+    """Return whether a value has no leaf, so that there is nothing to own."""
+    if isinstance(value, Mapping):
+        return all(is_empty(inner) for inner in value.values())
+    return isinstance(value, list) and not value
