@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -71,15 +72,13 @@ def _run_go(
     step = f"building {toolchain.project} {toolchain.version} ({toolchain.build_time})"
     report(step, ", ".join(programs))
     settings = {"CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-mod=readonly -buildvcs=false"}
-    group = ProcessGroup(module, remove_directory=False)
-    try:
+    with closing(ProcessGroup(module, remove_directory=False)) as group:
         command = build_command(go, toolchain, programs, output)
         build = group.spawn("go", command, {**os.environ, **settings})
-        wait_until(lambda: _has_ended(build, step, report), step, deadline_s=_DEADLINE_S)
-    except ComponentFailedError as error:
-        raise BuildFailedError(f"{error}\n{build.log_tail()}") from error
-    finally:
-        group.close()
+        try:
+            wait_until(lambda: _has_ended(build, step, report), step, deadline_s=_DEADLINE_S)
+        except ComponentFailedError as error:
+            raise BuildFailedError(f"{error}\n{build.log_tail()}") from error
     if build.process.returncode:
         raise BuildFailedError(
             f"go build exited with code {build.process.returncode} while {step}\n{build.log_tail()}"

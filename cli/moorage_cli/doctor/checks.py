@@ -24,6 +24,7 @@ _EXPECTED_RESOURCES: Final = frozenset(
     f"{plural}.{GROUP}"
     for plural in ("gpuinferencepools", "gpuinferenceroles", "placementplans", "placementpolicies")
 )
+_ACCOUNTS: Final = "cli/moorage_cli/manifests/accounts.yaml"
 _UNMOVABLE_OWNERS: Final = frozenset({"DaemonSet", "Node"})
 _NAMES_SHOWN: Final = 5
 
@@ -65,7 +66,7 @@ def check_resources(facts: Facts) -> Finding:
         return _unread(name, facts.resources)
     missing = sorted(_EXPECTED_RESOURCES - facts.resources)
     if missing:
-        remedy = "install the chart, or `kubectl apply --server-side -f crds/`"
+        remedy = "in the project's folder: `kubectl apply --server-side -f crds/`"
         return Finding(name, "fail", f"not served: {', '.join(missing)}", remedy)
     return Finding(name, "ok", f"all {len(_EXPECTED_RESOURCES)} are served")
 
@@ -159,7 +160,7 @@ def check_accounts(facts: Facts) -> Finding:
         return _unread(name, facts.denied)
     if facts.denied:
         denied = _some([str(right) for right in facts.denied])
-        remedy = "install the chart, or apply its ClusterRoles and bindings again"
+        remedy = f"in the project's folder: `kubectl apply -f {_ACCOUNTS}`"
         return Finding(name, "fail", f"{len(facts.denied)} rights are missing: {denied}", remedy)
     return Finding(name, "ok", "the accounts have every right they need")
 

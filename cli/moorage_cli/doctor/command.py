@@ -47,7 +47,9 @@ def doctor(
 
 def render(findings: Iterable[Finding]) -> Table:
     """The findings as a table for people."""
-    table = Table("", "check", "finding", "remedy")
+    table = Table()
+    for title in ("", "check", "finding", "remedy"):
+        table.add_column(title, overflow="fold")
     for one in findings:
         level = Text(one.level, _STYLES[one.level])
         table.add_row(level, *map(Text, (one.check, one.message, one.remedy)))

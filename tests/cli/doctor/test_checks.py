@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage_cli.doctor.checks import UNTOUCHED_AFTER_S, Finding, examine
+from moorage_cli.doctor.checks import _ACCOUNTS, UNTOUCHED_AFTER_S, Finding, examine
 from moorage_cli.doctor.facts import ExtenderState, Facts, Right, Unread
 from moorage_crds.names import CUSTOM_RESOURCE_DEFINITIONS, PLANS, POLICIES, POOLS, ROLES
 from moorage_policies.testing import make_node, make_pod
@@ -91,7 +92,7 @@ def test_a_healthy_cluster_has_nothing_to_repair() -> None:
             "custom resources",
             "fail",
             "gpuinferencepools.moorage.dev",
-            "install the chart",
+            "kubectl apply",
             id="a-resource-is-missing",
         ),
         pytest.param(
@@ -99,7 +100,7 @@ def test_a_healthy_cluster_has_nothing_to_repair() -> None:
             "RBAC",
             "fail",
             "ns/op: list deployments.apps",
-            "install the chart",
+            "kubectl apply",
             id="a-right-is-missing",
         ),
         pytest.param(
@@ -226,7 +227,8 @@ READABLE = [field.name for field in fields(Facts) if "Unread" in str(field.type)
 
 @given(st.sets(st.sampled_from(READABLE)))
 def test_what_cannot_be_read_is_a_warning_with_its_reason(unread: set[str]) -> None:
-    facts = replace(WELL, **{name: Unread(f"no right to {name}") for name in unread})
+    changes: dict[str, Any] = {name: Unread(f"no right to {name}") for name in unread}
+    facts = replace(WELL, **changes)
     findings = examine(facts)
     assert all(finding.level in ("ok", "warn") for finding in findings)
     said = " ".join(finding.message for finding in findings)
@@ -234,9 +236,15 @@ def test_what_cannot_be_read_is_a_warning_with_its_reason(unread: set[str]) -> N
     assert all(f"no right to {name}" in said for name in needed)
 
 
+def test_the_remedies_name_files_that_exist() -> None:
+    project = Path(__file__).parents[3]
+    assert (project / "crds").is_dir()
+    assert (project / _ACCOUNTS).is_file()
+
+
 def test_the_table_of_checks_expects_the_resources_that_we_render() -> None:
     from moorage_crds.render import crd_manifests
 
-    names = {manifest["metadata"]["name"] for manifest in crd_manifests()}
+    names = frozenset(str(manifest["metadata"]["name"]) for manifest in crd_manifests())
     assert names == WELL.resources
     assert CUSTOM_RESOURCE_DEFINITIONS.plural == "customresourcedefinitions"
