@@ -38,7 +38,7 @@ class Catalog:
         """Return the class of this name or full product label, ``None`` when there is none."""
         if name in self.classes:
             return self.classes[name]
-        return _of_product(name, name) if name in self.products else None
+        return of_product(name, name) if name in self.products else None
 
     def explain_missing(self, name: str) -> str:
         """Return why ``find`` has no class of this name and what to write instead."""
@@ -68,7 +68,7 @@ def build_catalog(declared: Iterable[AcceleratorClass], nodes: Iterable[Node]) -
             products.add(product)
             name = class_name(product, _memory_mib(node.labels))
             named.setdefault(name, set()).add(product)
-    unique = {n: _of_product(n, *found) for n, found in named.items() if len(found) == 1}
+    unique = {n: of_product(n, *found) for n, found in named.items() if len(found) == 1}
     own = {accelerator.name: accelerator for accelerator in declared}
     shared = {n: tuple(sorted(f)) for n, f in named.items() if len(f) > 1 and n not in own}
     return Catalog({**unique, **own}, shared, frozenset(products))
@@ -107,5 +107,6 @@ def _memory_mib(labels: Mapping[str, str]) -> int | None:
     return int(text) if text.isascii() and text.isdigit() else None
 
 
-def _of_product(name: str, product: str) -> AcceleratorClass:
+def of_product(name: str, product: str) -> AcceleratorClass:
+    """Return the class of all nodes that carry one product label."""
     return AcceleratorClass(name, {PRODUCT_LABEL: product}, NVIDIA_GPU)

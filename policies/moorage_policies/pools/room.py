@@ -23,9 +23,11 @@ class Room:
         nodes: nodes of the class.
         accepting: those whose taints, cordon and labels admit the pod.
         free_replicas: replicas that fit beside the pods placed now.
-        most_replicas: replicas that fit when the class is empty; 0 means that none ever fits.
-        short_of: when none ever fits, per resource what one pod asks for and the most that an
-            accepting node offers.
+        most_replicas: replicas that fit when the class is empty and takes every pod: taints and
+            cordons come and go, the size of a node stays. 0 means that none ever fits.
+        short_of: when none ever fits, per resource what one pod asks for and the most that any
+            node offers.
+        most_pods: single pods that fit when the class is empty.
     """
 
     nodes: int
@@ -33,6 +35,7 @@ class Room:
     free_replicas: int
     most_replicas: int
     short_of: Mapping[str, tuple[int, int]]
+    most_pods: int = 0
 
     @property
     def is_impossible(self) -> bool:
@@ -51,14 +54,16 @@ def measure_room(
     of_class = _with_labels(snapshot.table, accelerator.node_selector)
     accepting = of_class & _accepting(snapshot.table, pod)
     demand = _demand(snapshot, pod)
-    best = snapshot.allocatable[accepting]
-    most = _slots(best, demand) // pods_per_replica
+    best = snapshot.allocatable[of_class]
+    most_pods = _slots(best, demand)
+    most = most_pods // pods_per_replica
     return Room(
         nodes=int(of_class.sum()),
         accepting=int(accepting.sum()),
         free_replicas=_slots(snapshot.free[accepting], demand) // pods_per_replica,
         most_replicas=most,
         short_of={} if most else _shortage(snapshot, pod, best),
+        most_pods=most_pods,
     )
 
 

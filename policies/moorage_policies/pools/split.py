@@ -18,7 +18,6 @@ class ClassOption:
         bound: replicas of it that sit on nodes; at most ``assigned`` counts.
         stuck: unbound replicas that the scheduler has refused for longer than the patience.
         free_replicas: replicas that fit beside everything placed now.
-        is_impossible: the class has nodes, and none could ever hold a replica.
         has_nodes: whether any node of the class is there; an autoscaler may still add the first.
     """
 
@@ -27,7 +26,6 @@ class ClassOption:
     bound: int = 0
     stuck: int = 0
     free_replicas: int = 0
-    is_impossible: bool = False
     has_nodes: bool = True
 
     @property
@@ -38,7 +36,7 @@ class ClassOption:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Replicas per class and those that no class could ever take."""
+    """Replicas per class, and those that have no class to go to."""
 
     counts: Mapping[str, int]
     unplaceable: int
@@ -48,14 +46,14 @@ def split_replicas(wanted: int, options: Sequence[ClassOption]) -> Decision[Spli
     """Return the replicas of each class so that running ones stay where they are.
 
     A bound replica is given up only when fewer are wanted than are bound. Replicas that wait go to
-    the best class with room; what fits nowhere waits on the best class that could hold it, where
-    preemption and packing find it.
+    the best class with room; what fits nowhere waits on the best class with nodes, where preemption
+    and packing find it.
 
     Args:
         wanted: replicas the role should have.
-        options: the acceptable classes, best first.
+        options: the classes that could hold a replica, best first.
     """
-    counts = {o.name: o.kept if o.is_impossible else o.assigned for o in options}
+    counts = {option.name: option.assigned for option in options}
     _trim(counts, options, excess=sum(counts.values()) - wanted)
     moved = _spill(counts, options)
     missing = max(0, wanted - sum(counts.values()))
@@ -73,9 +71,8 @@ def split_replicas(wanted: int, options: Sequence[ClassOption]) -> Decision[Spli
 
 
 def _home(options: Sequence[ClassOption]) -> ClassOption | None:
-    """Return where replicas wait: the best class that could hold one, with nodes if any has."""
-    possible = [option for option in options if not option.is_impossible]
-    return next((o for o in possible if o.has_nodes), possible[0] if possible else None)
+    """Return where replicas wait: the best class that has nodes, else the best one."""
+    return next((o for o in options if o.has_nodes), options[0] if options else None)
 
 
 def _trim(counts: dict[str, int], options: Sequence[ClassOption], excess: int) -> None:
@@ -107,9 +104,7 @@ def _spill(counts: dict[str, int], options: Sequence[ClassOption]) -> int:
 def _room_left(counts: Mapping[str, int], options: Sequence[ClassOption]) -> dict[str, int]:
     """Return what each class still has room for after the replicas counted on it."""
     return {
-        o.name: 0
-        if o.is_impossible or o.stuck
-        else max(0, o.free_replicas - max(0, counts[o.name] - o.kept))
+        o.name: 0 if o.stuck else max(0, o.free_replicas - max(0, counts[o.name] - o.kept))
         for o in options
     }
 
@@ -117,7 +112,7 @@ def _room_left(counts: Mapping[str, int], options: Sequence[ClassOption]) -> dic
 def _reason(counts: Mapping[str, int], moved: int, unplaceable: int) -> str:
     shares = ", ".join(f"{count} on {name}" for name, count in counts.items() if count) or "none"
     if unplaceable:
-        return f"{shares}; {unplaceable} fit no acceptable class"
+        return f"{shares}; {unplaceable} have no class to go to"
     if moved:
         return f"{shares}; {moved} waiting moved to a class with room"
     return shares

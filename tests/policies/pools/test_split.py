@@ -54,9 +54,6 @@ def next_(**fields: int | bool) -> ClassOption:
             id="no-spill-into-a-class-that-refuses-too",
         ),
         pytest.param(
-            2, [best(is_impossible=True), next_(free_replicas=1)], [0, 2], id="impossible-skipped"
-        ),
-        pytest.param(
             2,
             [best(has_nodes=False), next_(free_replicas=0)],
             [0, 2],
@@ -71,11 +68,11 @@ def test_split(wanted: int, options: list[ClassOption], expected: list[int]) -> 
     assert split.unplaceable == 0
 
 
-def test_what_no_class_can_hold_is_asked_of_none() -> None:
-    decision = split_replicas(2, [best(is_impossible=True)])
-    assert decision.value.counts == {"best": 0}
+def test_without_a_class_nothing_is_asked() -> None:
+    decision = split_replicas(2, [])
+    assert decision.value.counts == {}
     assert decision.value.unplaceable == 2
-    assert "fit no acceptable class" in decision.reason
+    assert "no class to go to" in decision.reason
 
 
 @st.composite
@@ -89,7 +86,6 @@ def option_lists(draw: st.DrawFn) -> list[ClassOption]:
             bound=bound,
             stuck=draw(st.integers(0, max(0, assigned - bound))),
             free_replicas=draw(st.integers(0, 6)),
-            is_impossible=draw(st.booleans()),
             has_nodes=draw(st.booleans()),
         )
 
@@ -108,9 +104,6 @@ def test_nothing_is_lost_and_no_running_replica_moves(
         assert all(split.counts[o.name] >= o.kept for o in options)
     else:
         assert all(split.counts[o.name] <= o.kept for o in options)
-    for option in options:
-        if option.is_impossible:
-            assert split.counts[option.name] <= option.kept
 
 
 @given(st.integers(0, 12), option_lists())
