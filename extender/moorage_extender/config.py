@@ -44,11 +44,11 @@ class Settings(BaseSettings):
     kubeconfig: Path | None = None
     """How to reach the API server; without it KUBECONFIG, then the pod's service account."""
 
-    verbs_host: str = "127.0.0.1"
+    host: str = "127.0.0.1"
     """Address that the scheduler calls; anything but loopback needs the three TLS files, because
     whoever reaches the bind verb can bind pods."""
 
-    verbs_port: int = Field(default=8888, ge=0, le=65535)
+    port: int = Field(default=8888, ge=0, le=65535)
     """Port of the verbs; 0 takes a free one."""
 
     health_host: str = "0.0.0.0"  # noqa: S104 - kubelet probes and Prometheus come from outside
@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe log line that is written; decisions are info."""
 
-    @field_validator("verbs_host", "health_host")
+    @field_validator("host", "health_host")
     @classmethod
     def _is_address(cls, host: str) -> str:
         try:
@@ -129,9 +129,9 @@ class Settings(BaseSettings):
             raise ValueError(
                 "give all of tls_certificate_file, tls_key_file and tls_client_ca_file, or none"
             )
-        if not any(files) and not ipaddress.ip_address(self.verbs_host).is_loopback:
+        if not any(files) and not ipaddress.ip_address(self.host).is_loopback:
             raise ValueError(
-                f"verbs_host {self.verbs_host} is not loopback: give the three tls files, "
+                f"host {self.host} is not loopback: give the three tls files, "
                 "or listen on 127.0.0.1"
             )
         return self

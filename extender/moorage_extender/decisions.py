@@ -25,17 +25,18 @@ class ScoredNode(Struct, gc=False):
 class Record(Struct, rename="camel", omit_defaults=True):
     """One decision.
 
+    ``verb``, ``outcome``, ``at_s`` (Unix seconds) and ``took_ms`` are filled in by the call.
     ``best`` holds the best candidates, the chosen one first. ``refused`` counts nodes by reason,
     ``victims`` lists UIDs by node.
     """
 
-    verb: str
     pod: str
     uid: str
     reason: str
-    at_s: float
-    took_ms: float
+    verb: str = ""
     outcome: str = "ok"
+    at_s: float = 0.0
+    took_ms: float = 0.0
     node: str = ""
     generation: int = 0
     candidates: int = 0

@@ -50,7 +50,7 @@ async def _serve(ctx: Context, feed: Feed, binder: Binder) -> None:
     _export_sizes(ctx)
     verbs = make_verbs_server(make_verbs_app(ctx, binder), settings)
     people = make_health_server(make_health_app(ctx, health))
-    verbs_socket = open_socket(settings.verbs_host, settings.verbs_port, "verbs_port")
+    verbs_socket = open_socket(settings.host, settings.port, "port")
     people_socket = open_socket(settings.health_host, settings.health_port, "health_port")
     async with asyncio.TaskGroup() as tasks:
         background = [

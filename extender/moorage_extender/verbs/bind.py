@@ -83,7 +83,8 @@ class Bind:
             task.add_done_callback(lambda _: self._under_way.pop(args, None))
         # shielded: a caller that goes away must not stop what others wait for, or half do it
         result = await asyncio.shield(task)
-        return Reply(wire.encode_error(result.error), lambda: self._record(args, result))
+        body = wire.encode_error(result.error)
+        return Reply(body, result.outcome, lambda: self._record(args, result))
 
     async def _bind(self, args: PodToNode) -> BindResult:
         ctx = self._ctx
@@ -132,13 +133,9 @@ class Bind:
 
     def _record(self, args: PodToNode, result: BindResult) -> Record:
         return Record(
-            verb=self.name,
             pod=args.key,
             uid=args.uid,
             reason=result.error or f"bound to {args.node}",
-            at_s=self._ctx.wall_clock(),
-            took_ms=0.0,
-            outcome=result.outcome,
             node=args.node,
             generation=self._ctx.state.snapshot().generation,
             candidates=1,

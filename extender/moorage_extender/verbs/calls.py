@@ -29,10 +29,17 @@ class TooLargeError(BadInputError):
 
 @dataclass(slots=True)
 class Reply:
-    """What a verb answers, and how to tell people about it once the answer is out."""
+    """What a verb answers, and what to tell people once the answer is out.
+
+    Args:
+        body: the answer.
+        outcome: label of the request's metric.
+        record: makes the decision's record; ``None`` when nothing was decided.
+    """
 
     body: bytes
-    record: Callable[[], Record]
+    outcome: str = "ok"
+    record: Callable[[], Record] | None = None
 
 
 class Verb(Protocol[Args]):
@@ -71,7 +78,7 @@ def endpoint(verb: Verb[Args], ctx: Context) -> Callable[[Request], Awaitable[Re
             return Response(verb.neutral(args), media_type=JSON)
         took_s = ctx.clock() - started_s
         # later: the scheduler's one serial cycle waits for the answer, nobody waits for the rest
-        asyncio.get_running_loop().call_soon(_tell, verb.name, reply.record, took_s, ctx)
+        asyncio.get_running_loop().call_soon(_tell, verb.name, reply, took_s, ctx)
         return Response(reply.body, media_type=JSON)
 
     return answer
@@ -105,10 +112,13 @@ def _reject(verb: str, error: Exception, ctx: Context) -> Response:
     return Response(body, status, media_type=JSON)
 
 
-def _tell(verb: str, make_record: Callable[[], Record], took_s: float, ctx: Context) -> None:
-    record = make_record()
+def _tell(verb: str, reply: Reply, took_s: float, ctx: Context) -> None:
+    ctx.metrics.requests.labels(verb, reply.outcome).observe(took_s)
+    if reply.record is None:
+        return
+    record = reply.record()
+    record.verb, record.outcome, record.at_s = verb, reply.outcome, ctx.wall_clock()
     record.took_ms = round(took_s * 1e3, 3)
-    ctx.metrics.requests.labels(verb, record.outcome).observe(took_s)
     ctx.decisions.add(record)
     facts = structs.asdict(record)
     del facts["best"]

@@ -57,15 +57,18 @@ class Filter:
         ctx.pods_seen.note(pod)
         if not ctx.listed():
             ctx.degraded(self.name, "not-listed")
-            return Reply(self.neutral(args), lambda: self._record(args, {}, outcome="neutral"))
+            return Reply(self.neutral(args), "neutral")
         snapshot = ctx.state.snapshot()
         refused = self._refuse(pod, nodes, snapshot)
         if ctx.settings.ranking_form == "deciding-filter":
             decision = self._decide_on_one(args, refused, snapshot, deadline_s)
             if decision is not None:
                 return self._reply_one(args, refused, snapshot, decision)
-        body = nodes.encode_kept(refused)
-        return Reply(body, lambda: self._record(args, refused, snapshot.generation))
+        if not refused:
+            return Reply(self.neutral(args))
+        outcome = "refused" if len(refused) == len(nodes.names) else "ok"
+        record = self._start_record(args, refused, snapshot)
+        return Reply(nodes.encode_kept(refused), outcome, lambda: record)
 
     def _refuse(self, pod: Pod, nodes: NodeList, snapshot: Snapshot) -> dict[str, str]:
         """Return the nodes that are out, and why."""
@@ -104,34 +107,27 @@ class Filter:
         node = snapshot.node_names[ranking.rows[ranking.chosen]]
 
         def record() -> Record:
-            made = self._record(args, refused, snapshot.generation)
+            made = self._start_record(args, refused, snapshot)
             made.node, made.reason = node, decision.reason
             made.best, made.dropped = scored_nodes(ranking, snapshot), ranking.dropped
             return made
 
-        return Reply(args.nodes.encode_kept(refused, [node]), record)
+        outcome = "partial" if ranking.dropped else "ok"
+        return Reply(args.nodes.encode_kept(refused, [node]), outcome, record)
 
-    def _record(
-        self,
-        args: PodAndNodes,
-        refused: Mapping[str, str],
-        generation: int = 0,
-        outcome: str = "ok",
+    def _start_record(
+        self, args: PodAndNodes, refused: Mapping[str, str], snapshot: Snapshot
     ) -> Record:
         counts = Counter(refused.values())
         for reason, count in counts.items():
             self._ctx.metrics.refused_nodes.labels(reason).inc(count)
-        left = len(args.nodes.names) - len(refused)
+        named = len(args.nodes.names)
         return Record(
-            verb=self.name,
             pod=args.pod.key,
             uid=args.pod.uid,
-            reason=f"{left} of {len(args.nodes.names)} nodes pass",
-            at_s=self._ctx.wall_clock(),
-            took_ms=0.0,
-            outcome=outcome if left or outcome != "ok" else "refused",
-            generation=generation,
-            candidates=len(args.nodes.names),
+            reason=f"{named - len(refused)} of {named} nodes pass",
+            generation=snapshot.generation,
+            candidates=named,
             refused=counts,
         )
 

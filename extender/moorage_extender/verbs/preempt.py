@@ -67,27 +67,20 @@ class Preempt:
     def _reply(
         self, args: PodAndCandidates, decision: Decision[Mapping[str, Victims]], outcome: str
     ) -> Reply:
-        victims = decision.value
-        return Reply(wire.encode_victims(victims), lambda: self._record(args, decision, outcome))
+        body = wire.encode_victims(decision.value)
+        return Reply(body, outcome, lambda: self._record(args, decision))
 
-    def _record(
-        self, args: PodAndCandidates, decision: Decision[Mapping[str, Victims]], outcome: str
-    ) -> Record:
+    def _record(self, args: PodAndCandidates, decision: Decision[Mapping[str, Victims]]) -> Record:
         victims = {node: chosen.uids for node, chosen in decision.value.items()}
         self._ctx.metrics.victims.inc(sum(map(len, victims.values())))
         if not victims:
             self._ctx.metrics.vetoes.inc()
-        generation = decision.inputs.get("generation", 0)
         return Record(
-            verb=self.name,
             pod=args.pod.key,
             uid=args.pod.uid,
             reason=decision.reason,
-            at_s=self._ctx.wall_clock(),
-            took_ms=0.0,
-            outcome=outcome,
             node=next(iter(victims), ""),
-            generation=generation if isinstance(generation, int) else 0,
+            generation=self._ctx.state.snapshot().generation,
             candidates=len(args.candidates),
             victims=victims,
         )

@@ -44,30 +44,25 @@ class Prioritize:
         scores: IntArray = np.zeros(len(rows), dtype=np.int64)
         scores[known] = decision.value.scores
         body = args.nodes.encode_scores(scores)
-        return Reply(body, lambda: self._record(args, decision, snapshot))
+        outcome = "partial" if decision.value.dropped else "ok"
+        return Reply(body, outcome, lambda: _record(args, decision, snapshot))
 
     def _reply_neutral(self, args: PodAndNodes, cause: str, reason: str) -> Reply:
         self._ctx.degraded(self.name, cause)
-        return Reply(self.neutral(args), lambda: self._start_record(args, reason, "neutral"))
+        record = Record(pod=args.pod.key, uid=args.pod.uid, reason=reason)
+        return Reply(self.neutral(args), "neutral", lambda: record)
 
-    def _record(self, args: PodAndNodes, decision: Decision[Ranking], snapshot: Snapshot) -> Record:
-        ranking = decision.value
-        record = self._start_record(args, decision.reason, "partial" if ranking.dropped else "ok")
-        if ranking.chosen is not None:
-            record.node = snapshot.node_names[ranking.rows[ranking.chosen]]
-        record.generation = snapshot.generation
-        record.best = scored_nodes(ranking, snapshot)
-        record.dropped = ranking.dropped
-        return record
 
-    def _start_record(self, args: PodAndNodes, reason: str, outcome: str) -> Record:
-        return Record(
-            verb=self.name,
-            pod=args.pod.key,
-            uid=args.pod.uid,
-            reason=reason,
-            at_s=self._ctx.wall_clock(),
-            took_ms=0.0,
-            outcome=outcome,
-            candidates=len(args.nodes.names),
-        )
+def _record(args: PodAndNodes, decision: Decision[Ranking], snapshot: Snapshot) -> Record:
+    ranking = decision.value
+    chosen = ranking.chosen
+    return Record(
+        pod=args.pod.key,
+        uid=args.pod.uid,
+        reason=decision.reason,
+        node="" if chosen is None else snapshot.node_names[ranking.rows[chosen]],
+        generation=snapshot.generation,
+        candidates=len(args.nodes.names),
+        best=scored_nodes(ranking, snapshot),
+        dropped=ranking.dropped,
+    )
