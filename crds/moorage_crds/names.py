@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from hashlib import sha256
 
 GROUP = "moorage.dev"
 VERSION = "v1alpha1"
@@ -28,7 +26,7 @@ ZONE_LABEL = "topology.kubernetes.io/zone"
 REGION_LABEL = "topology.kubernetes.io/region"
 
 MAX_POOL_NAME = 40
-"""Characters of a pool's name, so that ``<pool>-<role>`` and its children stay label-safe."""
+"""Characters of a pool's name, so that ``<pool>-<role>`` stays within 63."""
 MAX_ROLE_NAME = 20
 """Characters of a role's name."""
 MAX_CLASS_NAME = 63
@@ -105,22 +103,3 @@ CUSTOM_RESOURCE_DEFINITIONS = ApiResource(
     "CustomResourceDefinition",
     namespaced=False,
 )
-
-
-def role_object_name(pool: str, role: str) -> str:
-    """Return the name of a role's GPUInferenceRole, Service and budget.
-
-    Role names have no dash, so two pools of a namespace can never share a child's name.
-    """
-    return f"{pool}-{role}"
-
-
-def workload_name(pool: str, role: str, accelerator_class: str) -> str:
-    """Return the name of the workload that runs a role on one accelerator class.
-
-    Classes are no DNS names (``H100-80GB``), so the readable part is cut and a digest of all three
-    names makes it unique. At most 47 characters: room for what ReplicaSet and StatefulSet append.
-    """
-    digest = sha256("/".join((pool, role, accelerator_class)).encode()).hexdigest()[:6]
-    slug = re.sub(r"[^a-z0-9]+", "-", f"{pool}-{role}-{accelerator_class}".lower())
-    return f"{slug[: MAX_WORKLOAD_NAME - 7].rstrip('-')}-{digest}"

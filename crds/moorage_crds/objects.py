@@ -1,17 +1,15 @@
 """Kubernetes objects as they come over the wire, trimmed to what decisions read.
 
 Unknown fields are skipped while decoding, so a pod of 10 KB becomes a few hundred bytes. Quantities
-stay as sent; ``moorage_crds.quantities`` reads them.
+stay as sent; ``moorage_crds.quantities`` reads them. Enumerations stay text, so that a value which
+only a later Kubernetes knows spoils one decision (``moorage_crds.convert``) and never a whole list.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
 
 from msgspec import Struct, field
-
-from moorage_policies.types import Effect, SelectorOperator
 
 Quantity = str | int | float
 ResourceList = dict[str, Quantity]
@@ -65,7 +63,7 @@ class SelectorExpression(Wire):
     """One expression of a label or node selector."""
 
     key: str
-    operator: SelectorOperator
+    operator: str
     values: tuple[str, ...] = ()
 
 
@@ -146,9 +144,9 @@ class TolerationObject(Wire):
     """A toleration; an absent operator means ``Equal``."""
 
     key: str = ""
-    operator: Literal["", "Equal", "Exists", "Lt", "Gt"] = ""
+    operator: str = ""
     value: str = ""
-    effect: Effect | Literal[""] = ""
+    effect: str = ""
 
 
 class TopologySpreadObject(Wire):
@@ -156,11 +154,11 @@ class TopologySpreadObject(Wire):
 
     topology_key: str
     max_skew: int
-    when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"]
+    when_unsatisfiable: str
     label_selector: LabelSelectorObject | None = None
     min_domains: int | None = None
-    node_affinity_policy: Literal["Honor", "Ignore"] | None = None
-    node_taints_policy: Literal["Honor", "Ignore"] | None = None
+    node_affinity_policy: str = ""
+    node_taints_policy: str = ""
     match_label_keys: tuple[str, ...] = ()
 
 
@@ -216,7 +214,7 @@ class PodSpecObject(Wire):
     scheduler_name: str = "default-scheduler"
     priority: int | None = None
     priority_class_name: str = ""
-    preemption_policy: Literal["PreemptLowerPriority", "Never"] | None = None
+    preemption_policy: str = ""
     node_selector: dict[str, str] = field(default_factory=dict)
     affinity: AffinityObject | None = None
     tolerations: tuple[TolerationObject, ...] = ()
@@ -241,7 +239,7 @@ class ContainerStatus(Wire):
 class PodStatusObject(Wire):
     """What became of a pod."""
 
-    phase: Literal["", "Pending", "Running", "Succeeded", "Failed", "Unknown"] = ""
+    phase: str = ""
     conditions: tuple[Condition, ...] = ()
     nominated_node_name: str = ""
     start_time: datetime | None = None
@@ -264,7 +262,7 @@ class TaintObject(Wire):
     """A taint of a node."""
 
     key: str
-    effect: Effect
+    effect: str
     value: str = ""
 
 

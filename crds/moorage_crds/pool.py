@@ -164,6 +164,12 @@ class PoolSpec(Model):
             ".roles",
         ),
         Rule(
+            "!has(self.maxGpus) || self.roles.map(r, has(r.replicas) && r.replicas == 0 ? 0 : "
+            "r.accelerators.map(a, a.count * a.nodesPerReplica).min()).sum() <= self.maxGpus",
+            "is less than what one replica of each role takes; raise it",
+            ".maxGpus",
+        ),
+        Rule(
             "!has(self.scaling) || self.scaling.mode != 'Internal' || "
             "self.model.engine != 'custom' || has(self.scaling.metric)",
             "is needed with engine custom, whose metrics are not known; name the metric and set "

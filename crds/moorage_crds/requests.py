@@ -105,7 +105,7 @@ def _resizing_total(pod: PodObject) -> Nanos:
     only count more, and only while several containers of one pod are being resized.
     """
     status = pod.status
-    infeasible = is_resize_infeasible(status)
+    infeasible = _is_resize_infeasible(status)
     if _reports_whole_pod(status):
         return _largest({} if infeasible else _spec_total(pod), *_whole_pod(status))
     statuses = {s.name: s for s in (*status.container_statuses, *status.init_container_statuses)}
@@ -138,14 +138,14 @@ def _apply_pod_level(total: Nanos, pod: PodObject) -> None:
     if not wanted:
         return
     if pod.spec.node_name and status.resources is not None:
-        wanted = {} if is_resize_infeasible(status) else wanted
+        wanted = {} if _is_resize_infeasible(status) else wanted
         wanted = _largest(
             wanted, _pod_level(status.resources.requests), _pod_level(status.allocated_resources)
         )
     total.update(wanted)
 
 
-def is_resize_infeasible(status: PodStatusObject) -> bool:
+def _is_resize_infeasible(status: PodStatusObject) -> bool:
     """Return whether the kubelet has refused the resize that the spec asks for."""
     pending = next((c for c in status.conditions if c.type == "PodResizePending"), None)
     return pending is not None and pending.reason == "Infeasible"

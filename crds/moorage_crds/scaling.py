@@ -143,6 +143,14 @@ class Scaling(Model):
             ".metric",
         ),
         Rule(
+            "!has(self.ratio) || self.bounds.all(n, n.role != self.ratio.numerator || "
+            "self.bounds.all(d, d.role != self.ratio.denominator || "
+            "(double(n.minReplicas) <= double(self.ratio.max) * double(d.maxReplicas) && "
+            "double(n.maxReplicas) >= double(self.ratio.min) * double(d.minReplicas))))",
+            "cannot be kept by any counts within bounds; widen the ratio or the roles' bounds",
+            ".ratio",
+        ),
+        Rule(
             "!has(self.schedules) || "
             "self.schedules.all(s, self.bounds.exists(b, b.role == s.role))",
             "names a role without bounds; add the role to bounds or correct the name",

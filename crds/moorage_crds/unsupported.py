@@ -5,9 +5,17 @@ Such a pod is scored and counted, but never moved nor planned, since "fits" coul
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from moorage_crds.objects import AffinityObject, LabelSelectorObject, PodObject, Volume
+from moorage_crds.objects import (
+    AffinityObject,
+    LabelSelectorObject,
+    PodAffinityTermObject,
+    PodObject,
+    SelectorExpression,
+    Volume,
+)
+from moorage_crds.selectors import EFFECTS, SELECTOR_OPERATORS, TOLERATION_OPERATORS
 
 PERSISTENT_VOLUME_CLAIM = "PersistentVolumeClaim"
 ATTACHED_VOLUME = "AttachedVolume"
@@ -15,6 +23,8 @@ RESOURCE_CLAIM = "ResourceClaim"
 HOST_PORT = "HostPort"
 POD_GROUP = "PodGroup"
 NAMESPACE_SELECTOR = "NamespaceSelector"
+UNKNOWN_WORD = "UnknownWord"
+"""An operator or effect of a Kubernetes that is newer than this code."""
 
 
 def unsupported_constraints(pod: PodObject) -> tuple[str, ...]:
@@ -28,16 +38,12 @@ def _constraints(pod: PodObject) -> Iterator[str]:
         yield from _of_volume(volume)
     if spec.resource_claims or pod.status.extended_resource_claim_status:
         yield RESOURCE_CLAIM
-    if any(
-        port.host_port
-        for container in (*(spec.containers or ()), *spec.init_containers)
-        for port in container.ports
-    ):
+    containers = (*(spec.containers or ()), *spec.init_containers)
+    if any(port.host_port for container in containers for port in container.ports):
         yield HOST_PORT
     if spec.scheduling_group or spec.workload_ref:
         yield POD_GROUP
-    if any(s and (s.match_labels or s.match_expressions) for s in _selectors(spec.affinity)):
-        yield NAMESPACE_SELECTOR
+    yield from _of_words(pod)
 
 
 def _of_volume(volume: Volume) -> Iterator[str]:
@@ -56,14 +62,44 @@ def _of_volume(volume: Volume) -> Iterator[str]:
         yield ATTACHED_VOLUME
 
 
-def _selectors(affinity: AffinityObject | None) -> Iterator[LabelSelectorObject | None]:
-    """Return the namespace selector of every inter-pod term."""
-    if affinity is None:
-        return
+def _of_words(pod: PodObject) -> Iterator[str]:
+    spec = pod.spec
+    for toleration in spec.tolerations:
+        if toleration.operator not in TOLERATION_OPERATORS:
+            yield UNKNOWN_WORD
+        if toleration.effect and toleration.effect not in EFFECTS:
+            yield UNKNOWN_WORD
+    selectors = [spread.label_selector for spread in spec.topology_spread_constraints]
+    if spec.affinity is not None:
+        terms = tuple(_pod_terms(spec.affinity))
+        if any(_selects_some(term.namespace_selector) for term in terms):
+            yield NAMESPACE_SELECTOR
+        selectors += [term.label_selector for term in terms]
+        yield from _of_expressions(_node_expressions(spec.affinity))
+    yield from _of_expressions(e for s in selectors if s for e in s.match_expressions)
+
+
+def _of_expressions(expressions: Iterable[SelectorExpression]) -> Iterator[str]:
+    if any(expression.operator not in SELECTOR_OPERATORS for expression in expressions):
+        yield UNKNOWN_WORD
+
+
+def _selects_some(selector: LabelSelectorObject | None) -> bool:
+    return selector is not None and bool(selector.match_labels or selector.match_expressions)
+
+
+def _pod_terms(affinity: AffinityObject) -> Iterator[PodAffinityTermObject]:
     for group in (affinity.pod_affinity, affinity.pod_anti_affinity):
-        if group is None:
-            continue
-        for term in group.required:
-            yield term.namespace_selector
-        for weighted in group.preferred:
-            yield weighted.pod_affinity_term.namespace_selector
+        if group is not None:
+            yield from group.required
+            yield from (weighted.pod_affinity_term for weighted in group.preferred)
+
+
+def _node_expressions(affinity: AffinityObject) -> Iterator[SelectorExpression]:
+    node = affinity.node_affinity
+    if node is None:
+        return
+    terms = [*(node.required.node_selector_terms if node.required else ())]
+    terms += [preferred.preference for preferred in node.preferred]
+    for term in terms:
+        yield from (*term.match_expressions, *term.match_fields)

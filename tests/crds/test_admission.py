@@ -14,7 +14,7 @@ import yaml
 from moorage_cli.control_plane.api import ApiClient
 from moorage_cli.control_plane.errors import RequestRefusedError
 from moorage_crds.names import PLANS, POLICIES, POOLS, ROLES, ApiResource
-from moorage_crds.render import crd_manifests
+from moorage_crds.render import MODELS, crd_manifests
 
 DATA = Path(__file__).parent / "data"
 FULL = {
@@ -224,6 +224,37 @@ REFUSED = [
         "spec.scaling.ratio.denominator",
         "must name another role than numerator",
         id="ratio-of-one-role",
+    ),
+    pytest.param(
+        POOLS,
+        # at most 0.5 * 24 = 12 prefill replicas, at least 13
+        {
+            "spec.scaling.bounds[1]": {"role": "prefill", "minReplicas": 13, "maxReplicas": 20},
+            "spec.roles[0].replicas": GONE,
+        },
+        "spec.scaling.ratio",
+        "cannot be kept by any counts within bounds; widen the ratio or the roles' bounds",
+        id="ratio-below-bounds",
+    ),
+    pytest.param(
+        POOLS,
+        # at least 0.25 * 12 = 3 prefill replicas, at most 2
+        {
+            "spec.scaling.bounds[0].minReplicas": 12,
+            "spec.scaling.bounds[1].maxReplicas": 2,
+            "spec.roles[1].replicas": GONE,
+        },
+        "spec.scaling.ratio",
+        "cannot be kept by any counts within bounds; widen the ratio or the roles' bounds",
+        id="ratio-above-bounds",
+    ),
+    pytest.param(
+        POOLS,
+        # one replica of each: 8 GPUs on 2 nodes, and 4
+        {"spec.maxGpus": 19},
+        "spec.maxGpus",
+        "is less than what one replica of each role takes; raise it",
+        id="limit-below-one-replica-each",
     ),
     pytest.param(
         POOLS,
@@ -481,6 +512,12 @@ ACCEPTED = [
         {"spec.scaling.schedules[0].endTime": "02:00"},
         id="a-window-over-midnight",
     ),
+    pytest.param(POOLS, {"spec.maxGpus": 20}, id="limit-of-one-replica-each"),
+    pytest.param(
+        POOLS,
+        {"spec.maxGpus": 16, "spec.roles[1].replicas": 0, "spec.scaling": GONE},
+        id="limit-without-a-role-of-none",
+    ),
     pytest.param(POOLS, {"metadata.name": "p" * 40}, id="longest-name"),
     pytest.param(POOLS, {"spec.roles[0].replicas": GONE}, id="no-replicas"),
     pytest.param(
@@ -516,7 +553,11 @@ ACCEPTED = [
 def test_what_makes_sense_is_taken(api: ApiClient, resource: ApiResource, edits: Edits) -> None:
     manifest = edited(resource, edits)
     answer = create(api, resource, manifest)
-    assert answer["metadata"]["name"] == manifest["metadata"]["name"]
+    model = MODELS[resource]
+    # the model fills in the same defaults as the API server
+    assert model.read(answer).model_dump(exclude={"metadata"}) == model.read(manifest).model_dump(
+        exclude={"metadata"}
+    )
 
 
 @pytest.mark.control_plane

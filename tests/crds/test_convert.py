@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage_crds.convert import to_budget, to_node, to_pod, to_selector
+from moorage_crds.convert import to_budget, to_node, to_pod
 from moorage_crds.objects import (
     DeploymentObject,
     LabelSelectorObject,
@@ -20,7 +20,8 @@ from moorage_crds.objects import (
     PodDisruptionBudgetObject,
     PodObject,
 )
-from moorage_policies.matching import selector_matches
+from moorage_crds.selectors import to_selector
+from moorage_policies.matching import requirement_matches, selector_matches
 from moorage_policies.types import (
     NO_AFFINITY,
     Affinity,
@@ -336,6 +337,64 @@ def test_what_is_not_modelled_is_named(spec: Raw, expected: tuple[str, ...]) -> 
 def test_devices_behind_an_extended_resource_are_a_claim() -> None:
     pod = pod_of(status={"extendedResourceClaimStatus": {"resourceClaimName": "x"}})
     assert pod.unsupported == ("ResourceClaim",)
+
+
+EXPRESSION = {"key": "gpu", "operator": "Like", "values": ["H*"]}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param({"tolerations": [{"key": "k", "operator": "Like"}]}, id="toleration"),
+        pytest.param({"tolerations": [{"key": "k", "effect": "NoStay"}]}, id="effect"),
+        pytest.param(
+            {
+                "affinity": {
+                    "nodeAffinity": {
+                        REQUIRED: {"nodeSelectorTerms": [{"matchExpressions": [EXPRESSION]}]}
+                    }
+                }
+            },
+            id="required-node-term",
+        ),
+        pytest.param(
+            {
+                "affinity": {
+                    "nodeAffinity": {
+                        PREFERRED: [{"weight": 1, "preference": {"matchExpressions": [EXPRESSION]}}]
+                    }
+                }
+            },
+            id="preferred-node-term",
+        ),
+        pytest.param(affine({"labelSelector": {"matchExpressions": [EXPRESSION]}}), id="pod-term"),
+        pytest.param(
+            {
+                "topologySpreadConstraints": [
+                    {
+                        **SPREAD,
+                        "whenUnsatisfiable": "DoNotSchedule",
+                        "labelSelector": {"matchExpressions": [EXPRESSION]},
+                    }
+                ]
+            },
+            id="spread",
+        ),
+    ],
+)
+def test_words_of_a_later_kubernetes_are_read_strictly_and_named(spec: Raw) -> None:
+    pod = pod_of(spec, status={"phase": "Hibernating"})
+    assert pod.unsupported == ("UnknownWord",)
+    assert pod.phase == "Unknown"
+    assert pod.tolerations == ()
+    written = [r for term in pod.affinity.required_node_terms for r in term.expressions]
+    assert not any(requirement_matches(r, {"gpu": "H*"}) for r in written)
+
+
+def test_an_unknown_taint_keeps_pods_away() -> None:
+    body = {"spec": {"taints": [{"key": "k", "effect": "NoStay"}]}}
+    node = to_node(msgspec.json.decode(json.dumps(body), type=NodeObject))
+    assert node.taints == (Taint("k", "", "NoSchedule"),)
 
 
 def test_a_node_with_everything() -> None:

@@ -17,15 +17,9 @@ from moorage_cli.control_plane.api import ApiClient
 from moorage_crds import render
 from moorage_crds.names import (
     CUSTOM_RESOURCE_DEFINITIONS,
-    MAX_CLASS_NAME,
-    MAX_POOL_NAME,
-    MAX_ROLE_NAME,
-    MAX_WORKLOAD_NAME,
     PLANS,
     POOLS,
     ROLES,
-    role_object_name,
-    workload_name,
 )
 from moorage_crds.schema import structural_schema
 from moorage_policies.errors import BrokenPromiseError
@@ -120,20 +114,6 @@ def test_a_union_cannot_become_structural() -> None:
 
     with pytest.raises(BrokenPromiseError, match="a structural schema has no unions"):
         structural_schema(Unclear)
-
-
-def test_names_of_children_fit() -> None:
-    pool, role, cls = "p" * MAX_POOL_NAME, "r" * MAX_ROLE_NAME, "C" * MAX_CLASS_NAME
-    assert len(role_object_name(pool, role)) <= 63
-    assert len(workload_name(pool, role, cls)) <= MAX_WORKLOAD_NAME
-
-
-def test_names_of_workloads_are_dns_names_and_differ() -> None:
-    assert workload_name("chat", "server", "H100-80GB").startswith("chat-server-h100-80gb-")
-    triples = [("a-b", "c", "d"), ("a", "b", "c-d"), ("a", "b", "C.D"), ("a", "b", "C-D")]
-    names = {workload_name(*triple) for triple in triples}
-    assert len(names) == len(triples)
-    assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-") for name in names)
 
 
 @pytest.mark.control_plane
