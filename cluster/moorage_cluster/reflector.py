@@ -14,6 +14,7 @@ from moorage_cluster.backoff import Backoff
 from moorage_cluster.errors import ApiError, ClusterUnavailableError, Failure, GoneError
 from moorage_cluster.lists import ListPage
 from moorage_cluster.pace import Breather, Sleep
+from moorage_cluster.progress import EventType, Progress
 from moorage_cluster.reporting import Silent
 from moorage_cluster.transport import SilentStreamError
 from moorage_cluster.watch_events import (
@@ -26,12 +27,11 @@ from moorage_cluster.watch_events import (
 )
 from moorage_policies.ports import Clock, Reporter
 
-# The server sends a bookmark every 60 s, so 70 s without a byte means that the line is dead.
+# The server sends a bookmark about every 60 s, but none while nothing has happened in a kind since
+# the watch began: 70 s without a byte are a dead line or peace. A list tells which.
 SILENCE_S = 70.0
 # A watch that ended sooner is a failure, however politely it ended: else we would spin.
 HEALTHY_WATCH_S = 5.0
-# The server sends a bookmark 2 s before a watch's time is up: a short watch proves freshness soon.
-PROBE_WATCH_S = 10
 _SHORTEST_WATCH_S = 300
 
 
@@ -73,7 +73,8 @@ class Reflector(Generic[T]):
         clock: monotonic seconds.
         sleep: waits for a number of seconds.
         uniform: random numbers in [0, 1), for the jitter.
-        reporter: hears ``reflector.listed``, ``reflector.failed`` and ``reflector.undecodable``.
+        reporter: hears ``reflector.listed``, ``reflector.failed``, ``reflector.silent`` and
+            ``reflector.undecodable``.
     """
 
     def __init__(
@@ -108,11 +109,10 @@ class Reflector(Generic[T]):
         self._backoff = Backoff(uniform)
         self._reporter = reporter or Silent()
         self._breather = Breather()
-        self._fresh_s = float("-inf")
-        self._newest = 0
+        self._progress = Progress()
         self._must_list = True
         self._in_one_piece = False
-        self._probe = False
+        self._must_prove = False
         self.synced = asyncio.Event()
 
     def age_s(self) -> float:
@@ -120,12 +120,12 @@ class Reflector(Generic[T]):
 
         A list, an event and a bookmark are proofs; an open connection is none.
         """
-        return self._clock() - self._fresh_s
+        return self._clock() - self._progress.fresh_s
 
     @property
     def revision(self) -> int:
         """Return the newest revision that the sinks have seen; a write with it is in the view."""
-        return self._newest
+        return self._progress.revision
 
     @property
     def undecodable(self) -> int:
@@ -147,16 +147,18 @@ class Reflector(Generic[T]):
     async def _follow(self) -> ApiError | None:
         """List if needed, watch until the watch ends; return why it failed, if it did."""
         opened_s = self._clock()
+        failure: ApiError | None = None
         try:
             if self._must_list:
                 await self._list()
-                opened_s = self._clock()
+            elif self._must_prove:
+                await self._prove()
+            opened_s = self._clock()
             await self._watch()
-            failure = None
         except ApiError as error:
             failure = error
             self._must_list = self._must_list or isinstance(error, GoneError)
-            self._probe = isinstance(error, SilentStreamError)
+            self._must_prove = self._must_prove or isinstance(error, SilentStreamError)
         if self._clock() - opened_s >= HEALTHY_WATCH_S:
             self._backoff.reset()
             return failure
@@ -165,13 +167,11 @@ class Reflector(Generic[T]):
     async def _list(self) -> None:
         asked_s = self._clock()
         items: list[T] = []
-        pages = self._source.list_pages(
-            self._path, params=self._selectors, in_one_piece=self._in_one_piece
-        )
-        revision = 0
+        revision = count = 0
         try:
-            async for page in pages:
+            async for page in self._pages(in_one_piece=self._in_one_piece):
                 revision = self._newer_or_same(page)
+                count += len(page.items or ())
                 await self._decode(page, items)
         except GoneError:
             self._in_one_piece = True
@@ -179,18 +179,37 @@ class Reflector(Generic[T]):
         told = self._on_list(items)
         if inspect.isawaitable(told):
             await told
-        self._newest = revision
-        self._fresh_s = asked_s
-        self._must_list = self._in_one_piece = False
+        self._progress.listed(revision, count, asked_s)
+        self._must_list = self._in_one_piece = self._must_prove = False
         self.synced.set()
-        self._reporter.report(
-            "reflector.listed", path=self._path, items=len(items), revision=revision
+        self._reporter.report("reflector.listed", path=self._path, items=count, revision=revision)
+
+    async def _prove(self) -> None:
+        """After silence: list again, and see whether the view is still all there is.
+
+        If it is not, the line was dead, and the next watch brings what was missed.
+        """
+        asked_s = self._clock()
+        revisions: list[int] = []
+        async for page in self._pages():
+            self._newer_or_same(page)
+            for raw in page.items or ():
+                revisions.append(revision_of(self._path, raw))
+                await self._breather.breathe()
+        fresh = self._progress.proven(revisions, asked_s)
+        self._must_prove = False
+        self._reporter.report("reflector.silent", path=self._path, missed_events=not fresh)
+
+    def _pages(self, *, in_one_piece: bool = False) -> AsyncIterator[ListPage]:
+        return self._source.list_pages(
+            self._path, params=self._selectors, in_one_piece=in_one_piece
         )
 
     def _newer_or_same(self, page: ListPage) -> int:
         revision = to_revision(self._path, page.metadata.resource_version)
-        if revision < self._newest:
-            raise self._failure(f"revision {revision} is older than {self._newest}, seen before")
+        seen = self._progress.revision
+        if revision < seen:
+            raise self._failure(f"revision {revision} is older than {seen}, seen before")
         return revision
 
     async def _decode(self, page: ListPage, items: list[T]) -> None:
@@ -203,13 +222,12 @@ class Reflector(Generic[T]):
             await self._breather.breathe()
 
     async def _watch(self) -> None:
-        spread_s = int(_SHORTEST_WATCH_S * self._uniform())
-        timeout_s = PROBE_WATCH_S if self._probe else _SHORTEST_WATCH_S + spread_s
+        timeout_s = int(_SHORTEST_WATCH_S * (1 + self._uniform()))
         params = {
             **self._selectors,
             "watch": "1",
             "allowWatchBookmarks": "true",
-            "resourceVersion": str(self._newest),
+            "resourceVersion": str(self._progress.revision),
             "timeoutSeconds": str(timeout_s),
         }
         stream = self._source.stream(self._path, params=params, silence_s=self._silence_s)
@@ -218,34 +236,28 @@ class Reflector(Generic[T]):
                 for line in lines:
                     self._take(decode_frame(self._path, line))
                     await self._breather.breathe()
-        self._probe = False
 
     def _take(self, frame: Frame) -> None:
         if frame.type == "BOOKMARK":
-            self._advance(revision_of(self._path, frame.object), least=self._newest)
+            self._accepts("BOOKMARK", revision_of(self._path, frame.object))
             return
         item = self._decoder.decode(frame.object)
         if item is None:
             self._skip(frame)
             return
         revision = to_revision(self._path, item.metadata.resource_version)
-        if self._advance(revision, least=self._newest + 1):
+        if self._accepts(frame.type, revision):
             (self._on_delete if frame.type == "DELETED" else self._on_change)(item)
 
     def _skip(self, frame: Frame) -> None:
         self._report_undecodable()
-        self._advance(revision_of(self._path, frame.object), least=self._newest + 1)
+        self._accepts(frame.type, revision_of(self._path, frame.object))
         if frame.type == "DELETED":  # the sinks cannot be told of what went: let a list tell them
             self._must_list = True
             raise self._failure("an object that cannot be decoded was deleted")
 
-    def _advance(self, revision: int, *, least: int) -> bool:
-        """Note a revision as seen; return ``False`` for a repeated or older one."""
-        if revision < least:
-            return False
-        self._newest = revision
-        self._fresh_s = self._clock()
-        return True
+    def _accepts(self, event: EventType, revision: int) -> bool:
+        return self._progress.accepts(event, revision, self._clock())
 
     def _report_undecodable(self) -> None:
         self._reporter.report(

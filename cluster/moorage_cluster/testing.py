@@ -370,6 +370,21 @@ class FakeClock:
         await asyncio.sleep(0)
 
 
+class Heard:
+    """A reporter that keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, object]]] = []
+
+    def report(self, event: str, /, **facts: object) -> None:
+        """Keep one event."""
+        self.events.append((event, facts))
+
+    def facts(self, event: str) -> list[dict[str, object]]:
+        """Return the facts of every event of this name, in order."""
+        return [facts for name, facts in self.events if name == event]
+
+
 async def eventually(
     condition: Callable[[], bool | Awaitable[bool]], *, deadline_s: float = 10.0
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 import msgspec
 
 from moorage_cluster.errors import ClusterUnavailableError, Failure, to_error
+from moorage_cluster.progress import EventType
 from moorage_cluster.status import Status, failure_of
 
 
@@ -34,7 +35,12 @@ T = TypeVar("T", bound=Listed)
 class Frame(msgspec.Struct, gc=False):
     """One line of a watch, its object still undecoded."""
 
-    type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]
+    type: EventType
+    object: msgspec.Raw
+
+
+class _AnyFrame(msgspec.Struct, gc=False):
+    type: EventType | Literal["ERROR"]
     object: msgspec.Raw
 
 
@@ -48,7 +54,7 @@ class OnlyRevision(msgspec.Struct, gc=False):
     metadata: _OnlyMeta
 
 
-_FRAMES = msgspec.json.Decoder(Frame)
+_FRAMES = msgspec.json.Decoder(_AnyFrame)
 _REVISIONS = msgspec.json.Decoder(OnlyRevision)
 _STATUSES = msgspec.json.Decoder(Status)
 _INTERNAL_ERROR = 500
@@ -86,7 +92,7 @@ def decode_frame(path: str, line: bytes) -> Frame:
     try:
         frame = _FRAMES.decode(line)
         if frame.type != "ERROR":
-            return frame
+            return Frame(frame.type, frame.object)
         status = _STATUSES.decode(frame.object)
     except msgspec.DecodeError as error:
         raise _garbled(path, str(error)) from error
