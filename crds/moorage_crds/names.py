@@ -19,11 +19,7 @@ SCHEDULER_NAME = "moorage-scheduler"
 FIELD_MANAGER = "moorage-operator"
 
 GPU_PRODUCT_LABEL = "nvidia.com/gpu.product"
-GPU_COUNT_LABEL = "nvidia.com/gpu.count"
-GPU_MEMORY_LABEL = "nvidia.com/gpu.memory"
-HOSTNAME_LABEL = "kubernetes.io/hostname"
 ZONE_LABEL = "topology.kubernetes.io/zone"
-REGION_LABEL = "topology.kubernetes.io/region"
 
 MAX_POOL_NAME = 40
 """Characters of a pool's name, so that ``<pool>-<role>`` stays within 63."""
@@ -103,3 +99,11 @@ CUSTOM_RESOURCE_DEFINITIONS = ApiResource(
     "CustomResourceDefinition",
     namespaced=False,
 )
+
+
+def role_object_name(pool: str, role: str) -> str:
+    """Return the name of a role's GPUInferenceRole, which its disruption budget shares.
+
+    Role names have no dash, so two pools of a namespace never share a child's name.
+    """
+    return f"{pool}-{role}"

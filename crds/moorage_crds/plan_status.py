@@ -12,7 +12,6 @@ from moorage_crds.fields import Message, OptionalName, Timestamp, Uid, list_map
 
 PlanPhase = Literal["Proposed", "Approved", "Executing", "Completed", "Aborted", "Superseded"]
 MovePhase = Literal["Waiting", "Surging", "Evicting", "Binding", "Done", "Failed", "Skipped"]
-FINISHED: frozenset[PlanPhase] = frozenset({"Completed", "Aborted", "Superseded"})
 
 
 class MoveStatus(Model):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from moorage_crds.names import PLANS, POOLS
+from moorage_crds.names import MAX_POOL_NAME, MAX_ROLE_NAME, PLANS, POOLS, role_object_name
 from moorage_crds.policy import PlacementPolicy, PolicySpec
 from moorage_crds.pool import GPUInferencePool, Role
 from moorage_crds.scaling import Scaling
@@ -86,3 +86,7 @@ def test_paths_of_a_namespaced_resource(arguments: tuple[str, ...], expected: st
 
 def test_a_cluster_resource_has_no_namespace_in_its_path() -> None:
     assert PLANS.path("ns", "a") == "/apis/moorage.dev/v1alpha1/placementplans/a"
+
+
+def test_the_longest_child_name_is_a_service_name() -> None:
+    assert len(role_object_name("p" * MAX_POOL_NAME, "r" * MAX_ROLE_NAME)) <= 63
