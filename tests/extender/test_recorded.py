@@ -93,9 +93,7 @@ async def test_preempt_answers_uids_whatever_the_form(
 
 
 @pytest.mark.parametrize("name", ["cap-bind-1", "cap-bind-2", "full-bind-1"])
-async def test_bind_tells_the_api_server_once(
-    extender: Any, recorded: Recorded, name: str
-) -> None:
+async def test_bind_tells_the_api_server_once(extender: Any, recorded: Recorded, name: str) -> None:
     request = recorded(f"{name}.request.json")
     assert await extender.ask("bind", request) == recorded(f"{name}.response.json")
     (order,) = extender.bound

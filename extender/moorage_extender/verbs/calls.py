@@ -67,7 +67,7 @@ def endpoint(verb: Verb[Args], ctx: Context) -> Callable[[Request], Awaitable[Re
         started_s = ctx.clock()
         try:
             args = verb.decode(await read_body(request, ctx.settings.body_limit))
-        except (BadInputError, ClientDisconnect, ValueError, OverflowError) as error:
+        except (BadInputError, ClientDisconnect) as error:
             return _reject(verb.name, error, ctx)
         try:
             reply = await verb.decide(args, started_s + ctx.settings.verb_deadline_s)
