@@ -55,11 +55,21 @@ def to_replica_pod(template: Json, namespace: str) -> Pod:
         BadInputError: a part of the template that placement depends on cannot be read.
     """
     meta = {**template["metadata"], "namespace": namespace}
+    spec = dict(template["spec"])
+    for section in ("containers", "initContainers"):
+        spec[section] = [_with_requests(container) for container in spec.get(section) or ()]
     try:
-        wire = msgspec.convert({"metadata": meta, "spec": template["spec"]}, PodObject)
+        wire = msgspec.convert({"metadata": meta, "spec": spec}, PodObject)
     except msgspec.ValidationError as error:
         raise BadInputError(f"{error}; see `kubectl explain pod.spec`", field="template") from error
     return to_pod(wire)
+
+
+def _with_requests(container: Json) -> Json:
+    """Ask for what is limited, as the API server fills it in."""
+    resources = container.get("resources") or {}
+    requests = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+    return {**container, "resources": {**resources, "requests": requests}}
 
 
 def _merged(role: Role, accelerator: Accelerator) -> Json:
