@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from moorage_cluster.decoding import decode_answer
 from moorage_cluster.errors import Failure, NotFoundError
 from moorage_crds import names
 from moorage_crds.names import ApiResource
@@ -68,9 +69,11 @@ class Kinds:
             raise NotFoundError(Failure("GET", _root(api_version), 404, message)) from None
 
     async def _discover(self, api_version: str) -> None:
-        body = await self._get("GET", _root(api_version))
+        path = _root(api_version)
+        body = await self._get("GET", path)
+        listed = decode_answer(body, _ServedKinds, method="GET", path=path, what="resource list")
         group, _, version = api_version.rpartition("/")
-        for served in msgspec.json.decode(body, type=_ServedKinds).resources:
+        for served in listed.resources:
             if "/" in served.name:
                 continue  # a subresource
             resource = ApiResource(group, version, served.name, served.kind, served.namespaced)

@@ -17,7 +17,7 @@ from moorage_cluster.election import LeaseParams, LeaseRecord, Read, View, Wait,
 from moorage_cluster.errors import ApiError, ConflictError, NotFoundError
 from moorage_cluster.pace import Sleep
 from moorage_cluster.reporting import Silent
-from moorage_cluster.session import ApiSession, Json, decode_json
+from moorage_cluster.session import ApiSession, Json
 from moorage_crds.names import LEASES
 from moorage_policies.ports import Clock, Reporter
 
@@ -213,7 +213,7 @@ class LeaderLease:
         limit_s = self._params.call_timeout_s
         if self.held:  # a call that hangs must not outlive the term
             limit_s = min(limit_s, max(0.001, self._view.held_until_s - self._clock()))
-        return decode_json(await self._session.request(method, path, body=body, timeout_s=limit_s))
+        return await self._session.request_json(method, path, body=body, timeout_s=limit_s)
 
     def _body(self, action: Write) -> Json:
         now = _micro_time(self._wall())

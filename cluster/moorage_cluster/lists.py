@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from moorage_cluster.errors import ClusterUnavailableError, Failure
+from moorage_cluster.decoding import decode_answer
 
 FIRST_PAGE_ITEMS = 100
 MOST_PAGE_ITEMS = 500
@@ -39,9 +39,6 @@ class Fetch(Protocol):
         ...
 
 
-_PAGES = msgspec.json.Decoder(ListPage)
-
-
 async def read_pages(
     fetch: Fetch,
     path: str,
@@ -64,20 +61,12 @@ async def read_pages(
         if not in_one_piece:
             query["limit"] = str(limit)
         body = await fetch("GET", path, params=query)
-        page = _decode_page(path, body)
+        page = decode_answer(body, ListPage, method="GET", path=path, what="list")
         yield page
         if not page.metadata.continue_:
             return
         query["continue"] = page.metadata.continue_
         limit = fitting_limit(len(body), len(page.items or ()))
-
-
-def _decode_page(path: str, body: bytes) -> ListPage:
-    try:
-        return _PAGES.decode(body)
-    except msgspec.DecodeError as error:
-        failure = Failure("GET", path, status=0, message=f"the answer is no list ({error})")
-        raise ClusterUnavailableError(failure) from error
 
 
 def fitting_limit(page_bytes: int, items: int) -> int:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from moorage_cluster.decoding import decode_answer
 from moorage_cluster.errors import NotFoundError
 from moorage_cluster.session import ApiSession
 from moorage_crds.names import PODS
@@ -40,4 +41,4 @@ async def read_pod(
         body = await session.request("GET", path, timeout_s=timeout_s)
     except NotFoundError:
         return None
-    return msgspec.json.decode(body, type=PodHead)
+    return decode_answer(body, PodHead, method="GET", path=path, what="pod")

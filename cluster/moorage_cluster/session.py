@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 import msgspec
 
 from moorage_cluster.credentials import find_credentials
+from moorage_cluster.decoding import decode_answer
 from moorage_cluster.endpoint import Credentials
 from moorage_cluster.kinds import Kinds
 from moorage_cluster.lists import ListPage, read_pages
@@ -136,6 +137,27 @@ class ApiSession:
             with translated(call):
                 return await answer.read()
 
+    async def request_json(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+        timeout_s: float | None = None,
+    ) -> Json:
+        """Return the object in a successful answer as a dictionary."""
+        answer = await self.request(
+            method,
+            path,
+            params=params,
+            body=body,
+            content_type=content_type,
+            timeout_s=timeout_s,
+        )
+        return decode_answer(answer, Json, method=method, path=path, what="JSON object")
+
     @asynccontextmanager
     async def stream(
         self, path: str, *, params: Params, silence_s: float
@@ -160,24 +182,23 @@ class ApiSession:
 
     async def get_json(self, path: str, *, params: Params | None = None) -> Json:
         """Return one object (or a short list) as a dictionary."""
-        return decode_json(await self.request("GET", path, params=params))
+        return await self.request_json("GET", path, params=params)
 
-    async def create(self, path: str, item: Json, *, timeout_s: float | None = None) -> Json:
+    async def create(self, path: str, item: Json) -> Json:
         """Return the object that was created in the collection ``path``."""
-        return decode_json(await self.request("POST", path, body=item, timeout_s=timeout_s))
+        return await self.request_json("POST", path, body=item)
 
-    async def replace(self, path: str, item: Json, *, timeout_s: float | None = None) -> Json:
+    async def replace(self, path: str, item: Json) -> Json:
         """Return the object after replacing it; the resourceVersion in it is the precondition."""
-        return decode_json(await self.request("PUT", path, body=item, timeout_s=timeout_s))
+        return await self.request_json("PUT", path, body=item)
 
     async def patch(
         self, path: str, change: object, *, kind: PatchKind = "merge", params: Params | None = None
     ) -> Json:
         """Return the object after a patch of the given kind."""
-        answer = await self.request(
+        return await self.request_json(
             "PATCH", path, params=params, body=change, content_type=_CONTENT_TYPES[kind]
         )
-        return decode_json(answer)
 
     async def delete(
         self,
@@ -196,9 +217,3 @@ class ApiSession:
         if grace_period_s is not None:
             options["gracePeriodSeconds"] = grace_period_s
         await self.request("DELETE", path, body=options)
-
-
-def decode_json(body: bytes) -> Json:
-    """Return a JSON object as a dictionary."""
-    decoded: Json = msgspec.json.decode(body, type=Json)
-    return decoded
