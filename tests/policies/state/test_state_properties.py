@@ -100,6 +100,10 @@ def picture_of(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
+def labels_of(snapshot: Snapshot) -> dict[Any, Any]:
+    return {label: set(keys) for label, keys in snapshot.groups.by_label.items()}
+
+
 def _nonzero(amounts: Mapping[str, int]) -> dict[str, int]:
     return {name: amount for name, amount in amounts.items() if amount}
 
@@ -116,7 +120,7 @@ class Deliveries(RuleBasedStateMachine):
         self.slow = SlowCluster()
         self.now_s = 0.0
         self.births = 0
-        self.kept: list[tuple[Snapshot, dict[str, Any]]] = []
+        self.kept: list[tuple[Snapshot, dict[str, Any], dict[Any, Any]]] = []
 
     # --- what happens on the server -------------------------------------------------------
 
@@ -242,7 +246,7 @@ class Deliveries(RuleBasedStateMachine):
     @rule()
     def a_reader_keeps_a_snapshot(self) -> None:
         snapshot = self.state.snapshot()
-        self.kept = [*self.kept[-2:], (snapshot, picture_of(snapshot))]
+        self.kept = [*self.kept[-2:], (snapshot, picture_of(snapshot), labels_of(snapshot))]
 
     # --- what must hold -------------------------------------------------------------------
 
@@ -261,8 +265,9 @@ class Deliveries(RuleBasedStateMachine):
 
     @invariant()
     def kept_snapshots_stand(self) -> None:
-        for snapshot, picture in self.kept:
+        for snapshot, picture, labels in self.kept:
             assert picture_of(snapshot) == picture
+            assert labels_of(snapshot) == labels
 
     @invariant()
     def groups_are_found_by_label(self) -> None:
