@@ -78,13 +78,15 @@ def choose_victims(
     answer = {
         name: Victims(offer.uids(), offer.harm.budget_violations) for name, offer in chosen.items()
     }
-    return Decision(answer, f"{best} loses least of {len(kept)}, evicting {len(answer[best].uids)}", facts)
+    return Decision(
+        answer, f"{best} loses least of {len(kept)}, evicting {len(answer[best].uids)}", facts
+    )
 
 
 def _tally(offers: Mapping[str, Offer]) -> str:
-    """Return why nodes were dropped, the most frequent cause first."""
+    """Return the most frequent causes for which nodes were dropped."""
     causes = Counter(offer.dropped for offer in offers.values())
-    return ", ".join(f"{cause} ({count} nodes)" for cause, count in causes.most_common())
+    return "; ".join(f"{cause} ({n} of {len(offers)})" for cause, n in causes.most_common(3))
 
 
 def _veto(pod: Pod, params: PreemptionParams, age_s: float, planner: PlannerWord) -> str:
