@@ -110,18 +110,28 @@ def decode_request(body: bytes, kind: type[S]) -> S:
     return request
 
 
-def decode_pod(raw: Part) -> Pod:
+def present(raw: Part, name: str) -> Raw:
+    """Return a value that must be there.
+
+    Raises:
+        BadInputError: it is null.
+    """
+    if raw is UNSET or is_null(raw):
+        raise BadInputError("is null", field=name)
+    return raw
+
+
+def decode_pod(raw: Raw) -> Pod:
     """Return the pod of a request as decisions see it."""
-    _refuse_null(raw, "Pod")
     return to_pod(_read(raw, _pod.decode, "Pod"))
 
 
-def decode_names(raw: Part) -> list[str]:
+def decode_names(raw: Raw) -> list[str]:
     """Return the node names of a request."""
     return _read(raw, _names.decode, "NodeNames")
 
 
-def decode_nodes(raw: Part) -> tuple[list[str], list[Raw]]:
+def decode_nodes(raw: Raw) -> tuple[list[str], list[Raw]]:
     """Return names and bytes of the whole nodes of a request."""
     items = _read(raw, _node_list.decode, "Nodes").items or []
     return [_read(item, _object.decode, "Nodes.items").metadata.name for item in items], items
@@ -226,11 +236,6 @@ def _read(raw: Part | bytes, decode: Callable[[Any], T], name: str) -> T:
     except (MsgspecError, UnicodeDecodeError) as error:
         advice = "send JSON" if type(error) is DecodeError else "send what the API server serves"
         raise BadInputError(f"cannot be read ({error}); {advice}", field=name) from None
-
-
-def _refuse_null(raw: Part, name: str) -> None:
-    if is_null(raw):
-        raise BadInputError("is null", field=name)
 
 
 def _wire_names(kind: type[Struct]) -> tuple[str, ...]:

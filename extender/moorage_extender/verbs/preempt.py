@@ -38,7 +38,9 @@ class Preempt:
     def decode(self, body: bytes) -> PodAndCandidates:
         """Return the request."""
         args = wire.decode_request(body, wire.ExtenderPreemptionArgs)
-        return PodAndCandidates(wire.decode_pod(args.pod), wire.decode_victims(args))
+        return PodAndCandidates(
+            wire.decode_pod(wire.present(args.pod, "Pod")), wire.decode_victims(args)
+        )
 
     def neutral(self, args: PodAndCandidates) -> bytes:  # noqa: ARG002 - every verb's signature
         """Evict nobody."""
