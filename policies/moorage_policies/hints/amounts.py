@@ -1,0 +1,187 @@
+"""Rules for amounts: of a resource, of age, of money, of power."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from moorage_policies.hints.canonical import turned
+from moorage_policies.hints.intent import ANY, Intent, IntentClass, Measure, Op, Quantity
+from moorage_policies.hints.patterns import Found, Rule, rule
+from moorage_policies.hints.tokens import Token
+from moorage_policies.hints.units import UNITS, fits
+
+_OPS = {"GE": Op.AT_LEAST, "ORMORE": Op.AT_LEAST, "NUMPLUS": Op.AT_LEAST, "UPFOR": Op.AT_LEAST}
+_OPS |= {"LE": Op.AT_MOST, "ORLESS": Op.AT_MOST, "WITHIN": Op.AT_MOST, "EQ": Op.EQUAL}
+_SPEEDY = {"fast", "faster", "fastest", "high speed", "rapid", "quick", "good", "great", "the best"}
+_SPEEDY |= {"excellent", "wide", "fat"}
+"""Words of much that say so of a network only."""
+_DEFAULT_RESOURCES = {
+    "cores": "cpu",
+    "bytes": "memory",
+    "bits_per_s": "bandwidth",
+    "percent": ANY,
+    "seconds": "age",
+    "usd_per_h": "price",
+    "watts": "power",
+}
+_COUNTED_IN = {"cpu": "cores", "gpu": "gpus", "pods": "pods"}
+_CLASSES = {
+    "age": IntentClass.STABILITY,
+    "price": IntentClass.COST,
+    "power": IntentClass.ENERGY,
+    "latency": IntentClass.NETWORK,
+}
+
+
+def _amount(found: Found) -> list[Intent] | None:
+    thing = _resource(found["thing"])
+    resource, unit = _measured(thing, unit_of(found))
+    number = number_of(found["n"])
+    if resource is None or unit is None or number is None:
+        return None
+    if not fits(resource, unit):
+        return []
+    quantity = Quantity(resource, op_of(found), number, unit, _measure(found, resource))
+    return _intents(found, quantity)
+
+
+def _between(found: Found) -> list[Intent] | None:
+    thing = _resource(found["thing"])
+    low, high = number_of(found["low"]), number_of(found["high"])
+    resource, unit = _measured(thing, unit_of(found))
+    if resource is None or unit is None or low is None or high is None:
+        return None
+    if not fits(resource, unit):
+        return []
+    measure = _measure(found, resource)
+    ends = ((Op.AT_LEAST, low), (Op.AT_MOST, high))
+    quantities = [Quantity(resource, op, value, unit, measure) for op, value in ends]
+    return [intent for quantity in quantities for intent in _intents(found, quantity)]
+
+
+def _superlative(found: Found) -> list[Intent] | None:
+    resource = _resource(found["thing"])
+    word = found["most"][0]
+    if resource is None or (resource != "bandwidth" and word.text in _SPEEDY):
+        return None
+    op = Op.MOST if word.tag == "MOST" else Op.LEAST
+    return _intents(found, Quantity(resource, op, measure=_measure(found, resource)))
+
+
+def _load(found: Found) -> list[Intent]:
+    emptiest = found.whole[-1].tag == "IDLE" or any(t.tag == "IDLE" for t in found.whole)
+    return _intents(found, Quantity(ANY, Op.MOST if emptiest else Op.LEAST))
+
+
+def _age(found: Found) -> list[Intent] | None:
+    unit = unit_of(found)
+    number = number_of(found["n"]) if found["n"] else 1.0
+    if unit is None or number is None or not fits("age", unit):
+        return None
+    return _intents(found, Quantity("age", op_of(found), number, unit))
+
+
+def _intents(found: Found, quantity: Quantity) -> list[Intent]:
+    if found.negative:
+        quantity = turned(quantity)
+    return [Intent(_CLASSES.get(quantity.resource, IntentClass.QUANTITY), quantity=quantity)]
+
+
+def _resource(tokens: Sequence[Token]) -> str | None:
+    """Return the resource that these words name; GPU and memory together are GPU memory."""
+    tags = {token.tag for token in tokens}
+    names = [token.value for token in tokens if token.tag == "RES"]
+    if "GPU" in tags:
+        return "gpu-memory" if "memory" in names or "gpu-memory" in names else "gpu"
+    if "gpu-memory" in names:
+        return "gpu-memory"
+    if names:
+        return names[0]
+    return "pods" if tags & {"PODS", "REPLICA"} else None
+
+
+def _measured(resource: str | None, unit: str | None) -> tuple[str | None, str | None]:
+    """Return resource and unit, each completed by the other."""
+    if unit is None:
+        return resource, _COUNTED_IN.get(resource or "")
+    dimension = UNITS[unit][0] if unit in UNITS else ""
+    if resource is None or (resource == ANY and dimension != "percent"):
+        return _DEFAULT_RESOURCES.get(dimension), unit
+    if resource == "gpu" and dimension == "bytes":
+        return "gpu-memory", unit
+    return resource, unit
+
+
+def number_of(tokens: Iterable[Token]) -> float | None:
+    """Return the number among these tokens; "one" counts."""
+    for token in tokens:
+        if token.number is not None:
+            return token.number
+        if token.tag == "ONE":
+            return 1.0
+    return None
+
+
+def unit_of(found: Found) -> str | None:
+    """Return the unit of a match, ``None`` when no word says one."""
+    for group in ("n", "high", "low"):
+        for token in found[group]:
+            if token.number is not None and token.value:
+                return token.value
+    for token in found.whole:
+        if token.tag == "UNIT":
+            return token.value
+        if token.tag == "MONEY":
+            return "usd/h"
+    return None
+
+
+def op_of(found: Found) -> Op:
+    """Return the comparison of a match; a bare number asks for at least that much."""
+    for token in (*found["op"], *found["n"], *found["after"]):
+        if token.tag in _OPS:
+            return _OPS[token.tag]
+    cheap = any(token.tag in {"MONEY"} or token.value == "usd/h" for token in found.whole)
+    return Op.AT_MOST if cheap else Op.AT_LEAST
+
+
+def _measure(found: Found, resource: str) -> Measure:
+    tags = {token.tag for token in found.whole}
+    used = resource == "pods" or ("USED" in tags and "FREE" not in tags)
+    return "Used" if used and resource not in _CLASSES else "Free"
+
+
+def used(intent: Intent) -> Intent:
+    """Return the intent with its quantity meant as the used part."""
+    assert intent.quantity is not None
+    return replace(intent, quantity=replace(intent.quantity, measure="Used"))
+
+
+_OP = "<op:(?:GE|LE|EQ)*>"
+_N = "<n:NUM|NUMPLUS>(?:FREE)?(?:UNIT|MONEY)?"
+_AFTER = "<after:(?:ORMORE|ORLESS)?>"
+_GLUE = "(?:DET|FREE|OF|OTHER|LEAST|MOST)*"
+_THING = "<thing:(?:RES|GPU)+(?:IN|OF|PER)?(?:DET)*(?:GPU|RES)?|PODS+|REPLICA>"
+_STATE = "(?:FREE|USED|ORMORE)*(?:(?:IS|PLACE|PREFER|FILL)+(?:FREE|USED))?"
+_LINK = "(?:USED|FREE|OF|DET|NODES|IN|IS|PLACE|PREFER|FILL|WITH|TO|THAN)*"
+_BEFORE = "(?:WITH|IN|OF|RUNS|NODES|DET)*"
+
+RULES: tuple[Rule, ...] = (
+    rule(
+        "(?:BETWEEN|OF)<low:NUM>UNIT?(?:AND|TO)<high:NUM>UNIT?" + f"{_GLUE}(?:{_THING})?{_STATE}", _between
+    ),
+    rule(
+        f"{_BEFORE}{_THING}{_LINK}BETWEEN<low:NUM>UNIT?(?:AND|TO)<high:NUM>UNIT?{_STATE}", _between
+    ),
+    rule(f"(?:OLD|UPFOR|NEW)+(?:OF|FOR|IS|FILL|DET)*{_OP}DET*<n:NUM|NUMPLUS>UNIT(?:AGO)*{_AFTER}",
+         _age),
+    rule(f"<op:GE|LE|UPFOR>DET*<n:NUM?>UNIT{_AFTER}(?:AGO)*(?!RES|OF|FREE|GPU)", _age),
+    rule(f"{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}{_GLUE}{_THING}{_STATE}", _amount),
+    rule(f"{_BEFORE}{_THING}{_LINK}{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}{_STATE}", _amount),
+    rule(f"{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}(?:AGO|FREE|USED|PERHOUR)*", _amount),
+    rule(f"<most:MOST|LEAST>(?:THAN|MOST|LEAST)*{_GLUE}{_THING}(?:FREE|USED)*", _superlative),
+    rule(f"{_THING}(?:USED|FREE|IS|PLACE|PREFER|FILL|DET)+<most:MOST|LEAST>", _superlative),
+    rule(f"{_THING}<most:MOST|LEAST>(?=$|COMMA|AND)", _superlative),
+    rule("(?:PACK|BUSY|IDLE)+(?:IN|TO|DET|OTHER|FILL|PLACE|BUSY|NODES|PACK)*", _load),
+)

@@ -1,0 +1,180 @@
+"""A hint cut into clauses: how far a verb, a hedge and a negation reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from moorage_policies.hints.intent import Weight
+from moorage_policies.hints.tokens import Token
+
+_SEPARATORS = {"COMMA", "AND", "BUT", "REASON", "CONDITION", "CONTRAST", "FALLBACK", "COLON"}
+_DROPPED = {"REASON", "CONDITION", "CONTRAST", "SUBJECT"}
+"""What starts with these says nothing about where to run."""
+_VERBS = {"AVOID", "PREFER", "PLACE", "SPREAD", "COLOC", "SHARE", "SURVIVE", "PACK", "NEVER"}
+_VERBS |= {"IGNOREAFTER", "IGNOREBEFORE"}
+_LOW = {"LOW", "FALLBACK"}
+_HIGH = {"HIGH", "NEVER"}
+_WISHING = {"PREFER", "AVOID", "NEVER", "NOT", "HIGH"}
+_HOLLOW = _SEPARATORS | _LOW | _HIGH | _VERBS | {
+    "DET", "FILL", "IS", "NOT", "TO", "OF", "IN", "FOR", "THAN", "FINE", "SUBJECT", "ONE",
+    "RUNS", "SAME", "WITH", "EQ",
+}  # fmt: skip
+_EMPTY_VERBS = _VERBS - {"SPREAD", "COLOC", "SHARE", "SURVIVE", "PACK"}
+"""Verbs that need an object; the others wish for something by themselves."""
+_TAKE_TO = {"PREFER", "HIGH", "LOW", "AVOID", "NEAR", "IGNOREAFTER"}
+"""Words whose "to" belongs to them ("want to avoid")."""
+_PURPOSES_TO = {"CHEAP", "ENERGY", "AVOID", "SURVIVE", "LEAST", "MOST", "PLACE", "NOISE", "BALANCE"}
+_PURPOSES_TO |= {"SHARE", "PREFER", "FILL"}
+_PURPOSES_FOR = {"CHEAP", "ENERGY", "LATENCY", "STABLE", "QUIET", "SPREAD", "SURVIVE", "BALANCE"}
+
+
+@dataclass(slots=True)
+class Clause:
+    """Words under one verb and one hedge.
+
+    Args:
+        tokens: what it says.
+        hedges: tags of its hedges.
+        dropped: words that change nothing: reasons, conditions, contrasts.
+        default: the weight without a hedge of its own.
+    """
+
+    tokens: list[Token]
+    hedges: set[str] = field(default_factory=set)
+    dropped: list[Token] = field(default_factory=list)
+    default: Weight = Weight.MEDIUM
+
+    @property
+    def weight(self) -> Weight:
+        """Return the clause's weight; a low hedge takes back a high one."""
+        if self.hedges & _LOW:
+            return Weight.LOW
+        return Weight.HIGH if self.hedges & _HIGH else self.default
+
+
+def clauses_of(tokens: Sequence[Token]) -> list[Clause]:
+    """Return the clauses of a text, in order."""
+    return [clause for sentence in _sentences(tokens) for clause in _clauses(sentence)]
+
+
+def _sentences(tokens: Iterable[Token]) -> list[list[Token]]:
+    sentences: list[list[Token]] = [[]]
+    for token in tokens:
+        if token.tag == "STOP":
+            sentences.append([])
+        else:
+            sentences[-1].append(token)
+    return [sentence for sentence in sentences if sentence]
+
+
+def _clauses(sentence: Sequence[Token]) -> list[Clause]:
+    clauses: list[Clause] = []
+    waiting: list[Token] = []  # a part without content, for the clause that follows
+    default = Weight.MEDIUM
+    dropping = False
+    for part in _parts(sentence):
+        lead = part[0].tag
+        dropping = _drops(part, clauses, dropping=dropping)
+        if lead == "COLON":
+            default = _default_of(clauses, waiting, default)
+            waiting = []
+        if dropping:
+            _last(clauses).dropped.extend(part)
+        elif not _has_content(part):
+            waiting = _join_hollow(part, clauses, waiting)
+        else:
+            _add(part, clauses, waiting, default)
+            waiting = []
+    return clauses
+
+
+def _default_of(clauses: Sequence[Clause], waiting: Sequence[Token], default: Weight) -> Weight:
+    """Return the weight that a hedge before a colon gives to the rest of the sentence."""
+    return Clause([], _hedges(waiting), default=default).weight if not clauses else default
+
+
+def _parts(sentence: Sequence[Token]) -> list[list[Token]]:
+    """Return the sentence cut before each separator; every part but the first starts with one."""
+    parts: list[list[Token]] = [[]]
+    for i, token in enumerate(sentence):
+        if _separates(token, sentence, i):
+            parts.append([])
+        parts[-1].append(token)
+    return [part for part in parts if part]
+
+
+def _separates(token: Token, sentence: Sequence[Token], at: int) -> bool:
+    """Return whether a separator cuts here; a trailing "as a fallback" is only a hedge."""
+    if token.tag == "FALLBACK":
+        return any(t.tag not in _HOLLOW for t in sentence[at + 1 : at + 4])
+    return token.tag in _SEPARATORS or _starts_purpose(sentence, at)
+
+
+def _starts_purpose(sentence: Sequence[Token], at: int) -> bool:
+    """Return whether "to save money" or "for lower latency" follows something said."""
+    token, following = sentence[at], sentence[at + 1 : at + 2]
+    if at == 0 or not following or not _has_content(sentence[:at]):
+        return False
+    if token.tag == "TO":
+        return sentence[at - 1].tag not in _TAKE_TO and following[0].tag in _PURPOSES_TO
+    return token.text == "for" and any(t.tag in _PURPOSES_FOR for t in sentence[at + 1 : at + 3])
+
+
+def _drops(part: Sequence[Token], clauses: Sequence[Clause], *, dropping: bool) -> bool:
+    """Return whether a part says nothing, given whether the part before it did not."""
+    lead = part[0]
+    if lead.tag == "REASON" and lead.text.startswith("so ") and lead.text != "so that":
+        return not any(token.tag in _WISHING for token in part)
+    if any(token.tag == "SUBJECT" for token in part[:2]):
+        return True
+    if lead.tag in _DROPPED:
+        return True
+    if dropping and lead.tag == "AND":
+        return not any(token.tag in _VERBS for token in part)
+    return bool(clauses) and _is_purpose(part)
+
+
+def _is_purpose(part: Sequence[Token]) -> bool:
+    return part[0].tag == "TO" or part[0].text == "for"
+
+
+def _last(clauses: list[Clause]) -> Clause:
+    if not clauses:
+        clauses.append(Clause([]))
+    return clauses[-1]
+
+
+def _has_content(part: Sequence[Token]) -> bool:
+    return any(token.tag not in _HOLLOW for token in part) or any(
+        token.tag in _VERBS - _EMPTY_VERBS for token in part
+    )
+
+
+def _hedges(tokens: Iterable[Token]) -> set[str]:
+    return {token.tag for token in tokens} & (_LOW | _HIGH)
+
+
+def _join_hollow(
+    part: list[Token], clauses: list[Clause], waiting: list[Token]
+) -> list[Token]:
+    """Give a part of mere hedges and verbs to the clause before it, else keep it waiting."""
+    said = next((clause for clause in reversed(clauses) if clause.tokens), None)
+    if said is None or part[0].tag == "COLON":
+        return waiting + part
+    said.hedges |= _hedges(part)
+    said.tokens.extend(part)
+    return waiting
+
+
+def _add(
+    part: list[Token], clauses: list[Clause], waiting: list[Token], default: Weight
+) -> None:
+    own = bool(_hedges(part)) or any(token.tag in _VERBS for token in part)
+    said = bool(clauses) and bool(clauses[-1].tokens)
+    cut = part[0].tag in {"BUT", "COLON", "FALLBACK", "REASON", "CONDITION"}
+    if own or waiting or cut or not said:
+        body = [*waiting, *(part[1:] if part[0].tag in _SEPARATORS - {"FALLBACK"} else part)]
+        clauses.append(Clause(body, _hedges(body), default=default))
+    else:
+        clauses[-1].tokens.extend(part)

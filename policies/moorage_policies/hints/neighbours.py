@@ -1,0 +1,208 @@
+"""Rules for other pods: sharing, keeping away, spreading, nearness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from moorage_policies.hints.amounts import number_of, op_of, unit_of
+from moorage_policies.hints.intent import (
+    ANY,
+    HOSTNAME,
+    SELF,
+    Intent,
+    IntentClass,
+    Op,
+    Quantity,
+)
+from moorage_policies.hints.names import TARGET, TARGETS, targets_of
+from moorage_policies.hints.patterns import Found, Rule, rule
+from moorage_policies.hints.places import places_of
+from moorage_policies.hints.tokens import Token
+from moorage_policies.hints.units import fits
+
+_ALONE_MEANS_SPREAD = ("spread", "scatter", "dispers", "distribut", "fan", "stagger", "high", "ha")
+"""Beginnings of words of spreading that need no object."""
+
+
+def domain_key(tokens: Sequence[Token]) -> str:
+    """Return the topology key that these words name; ``hostname`` without any."""
+    for token in tokens:
+        if token.tag == "DOMAIN":
+            return token.value
+        if token.tag == "NAME" and "/" in token.text:
+            return token.text
+    return HOSTNAME
+
+
+def _together(found: Found, targets: Sequence[str], key: str = HOSTNAME) -> list[Intent]:
+    if not found.negative:
+        return [Intent(IntentClass.CO_LOCATION, target=t, topology_key=key) for t in targets]
+    return apart(targets, key)
+
+
+def apart(targets: Sequence[str], key: str = HOSTNAME) -> list[Intent]:
+    """Return the wish not to share a domain; own replicas apart are spread."""
+    return [
+        Intent(IntentClass.SPREAD, topology_key=key)
+        if target == SELF
+        else Intent(IntentClass.ANTI_AFFINITY, target=target, topology_key=key)
+        for target in targets
+    ]
+
+
+def _near(targets: Sequence[str]) -> list[Intent]:
+    return [Intent(IntentClass.NETWORK, target=target) for target in targets]
+
+
+def _spread(found: Found) -> list[Intent]:
+    return _together_or_spread(found, spread=not found.negative)
+
+
+def _self_together(found: Found) -> list[Intent]:
+    inside = any(token.tag in {"NOT", "NEVER"} for token in found.whole)
+    return _together_or_spread(found, spread=found.negative != inside)
+
+
+def _together_or_spread(found: Found, *, spread: bool) -> list[Intent]:
+    key = domain_key(found["domain"])
+    if spread:
+        return [Intent(IntentClass.SPREAD, topology_key=key)]
+    return [Intent(IntentClass.CO_LOCATION, target=SELF, topology_key=key)]
+
+
+def _spread_alone(found: Found) -> list[Intent] | None:
+    named = any(token.tag in {"REPLICA", "PODS"} for token in found.whole)
+    plain = found.whole[0].text.startswith(_ALONE_MEANS_SPREAD)
+    return _spread(found) if named or plain else None
+
+
+def _even_load(_found: Found) -> list[Intent]:
+    return [Intent(IntentClass.BALANCE)]
+
+
+def _join(found: Found) -> list[Intent]:
+    return _together(found, targets_of(found["targets"]), domain_key(found["domain"]))
+
+
+def _away(found: Found) -> list[Intent]:
+    targets = targets_of(found["targets"])
+    if found.negative:
+        return _near(targets)
+    return apart(targets, domain_key(found["domain"]))
+
+
+def _unwanted(found: Found) -> list[Intent] | None:
+    """Bare pods mean something only after a negation, bare names after one that takes a noun."""
+    named = any(token.tag in {"PODS", "REPLICA", "SELECTOR", "OTHER"} for token in found.whole)
+    takes_noun = found.negator not in {"not", "never", "must not", "never ever"}
+    if not found.negative or not (named or takes_noun):
+        return None
+    return apart(targets_of(found["targets"]))
+
+
+def _with(found: Found) -> list[Intent] | None:
+    targets = targets_of(found["targets"])
+    return None if {ANY, SELF} & set(targets) else _together(found, targets)
+
+
+def _alone(found: Found) -> list[Intent] | None:
+    return None if found.negative else apart([ANY], domain_key(found["domain"]))
+
+
+def _near_pods(found: Found) -> list[Intent]:
+    targets = targets_of(found["targets"])
+    return apart(targets) if found.negative else _near(targets)
+
+
+def _near_places(found: Found) -> list[Intent] | None:
+    if found.negative:
+        return None
+    if found["known"]:
+        return _near([f"{token.tag.lower()}={token.value}" for token in found["known"]])
+    return _near(places_of(found["domain"][0], found["ids"])) or None
+
+
+def _low_latency(found: Found) -> list[Intent] | None:
+    return None if found.negative else _near([ANY])
+
+
+def _within(found: Found) -> list[Intent]:
+    number, unit = number_of(found["n"]), unit_of(found)
+    if number is None or unit is None or not fits("latency", unit):
+        return []
+    op = Op.AT_MOST if not found["op"] else op_of(found)
+    quantity = Quantity("latency", op, number, unit)
+    targets = targets_of(found["targets"]) or [ANY]
+    return [Intent(IntentClass.NETWORK, target=target, quantity=quantity) for target in targets]
+
+
+_DOMAIN = "<domain:(?:DOMAIN|NODES|POOL)+>"
+_ANY_DOMAIN = "<domain:DOMAIN|NODES|NAME>"
+_OVER = "(?:ACROSS|BETWEEN|GE|IN|PER|TO|OF|DET|OTHER|DIFFERENT|MOST|NUM|SAME|THAN|AND)"
+_OWN = "(?:DET|OTHER|NUM|MOST|PER|ONE|OF|FREE|GE)*(?:REPLICA|PODS)+(?:OF(?:DET|REPLICA|PODS)+)?"
+_DOING = "(?:NOT|NEVER|PLACE|FILL|SHARE|IN|HIGH|PREFER|DET|IS|TO|PACK|TOGETHER|LOW|OF|COLOC|THAN)*"
+_SAME = "(?:SAME|ONE|SHARE)(?:DET|FILL|SAME)*"
+_NUMBER = "<n:NUM>UNIT?"
+
+RULES: tuple[Rule, ...] = (
+    # spreading and gathering the own replicas
+    rule(f"ONEPER(?:DET|OTHER|DIFFERENT)*{_DOMAIN}", _spread),
+    rule("PER(?:REPLICA|PODS|ONE)(?:PLACE|IN|TO|FILL)*(?:DET|DIFFERENT|OTHER)*"
+         f"(?:ALONE|{_DOMAIN})", _spread),
+    rule(f"SPREAD(?:DET|OTHER)*(?:RES|GPU|USED)+(?:SPREAD|BALANCE|{_OVER}*(?:DOMAIN|NODES))*",
+         _even_load),
+    rule(f"SPREAD(?:DET|OTHER|REPLICA|PODS|PLACE|SPREAD|FILL|APART|SURVIVE)*{_OVER}+{_DOMAIN}"
+         "(?:LOSS)*", _spread),
+    rule(f"SPREAD(?:{TARGET})?SPREAD*{_OVER}+{_ANY_DOMAIN}", _spread),
+    rule(f"SPREAD{_OVER}*<domain:NAME>", _spread),
+    rule("SPREAD(?:DET|OTHER|REPLICA|PODS|SPREAD|APART|FILL)*", _spread_alone),
+    rule(f"<domain:DOMAIN>(?:SPREAD|LOSS)+", _spread),
+    rule(f"SURVIVE(?:DET|OTHER|LOSS|OF|ONE|SAME)*{_DOMAIN}(?:LOSS)*", _spread),
+    rule(f"(?:LOSS)(?:DET|OTHER|OF|ONE|SAME)*{_DOMAIN}(?:LOSS)*", _spread),
+    rule(f"PACK*{_OWN}{_DOING}{_SAME}{_DOMAIN}", _self_together),
+    rule(f"{_OWN}{_DOING}(?:DIFFERENT|OTHER)+{_DOMAIN}(?!THAN|OF|WITH|AWAY|TO)", _spread),
+    rule(f"{_SAME}{_DOMAIN}(?:FOR|OF|IN|PLACE)*{_OWN}", _self_together),
+    rule(f"(?:IN)*DIFFERENT+{_DOMAIN}(?!THAN|OF|WITH|AWAY|TO)(?:(?:FOR|OF)+{_OWN})?", _spread),
+    rule(f"{_OWN}{_DOING}(?:APART|AWAY(?:DET|OTHER)*REPLICA)", _spread),
+    # sharing
+    rule(f"(?:IN)*DIFFERENT+{_DOMAIN}(?:THAN|OF|WITH|AWAY|TO)+<targets:{TARGETS}>",
+         lambda found: apart(targets_of(found["targets"]), domain_key(found["domain"]))),
+    rule(f"(?:IN)*{_SAME}{_DOMAIN}(?:THAN|OF|WITH|AND|IN|TO|RUNS|PLACE|FILL)+(?:IN|DET)*"
+         f"<targets:{TARGETS}>", _join, carries=False),
+    rule(f"SHARE(?:DET|OTHER)*{_DOMAIN}(?:WITH|OF|TO|AND)*<targets:{TARGETS}>", _join,
+         carries=False),
+    rule(f"(?:COLOC|SHARE)+(?:DET|FILL|REPLICA|PODS|NODES)*(?:WITH|TO|IN|OF)+<targets:{TARGETS}>"
+         f"(?:IN*{_SAME}{_DOMAIN})?", _join, carries=False),
+    rule(f"(?:WITHREL|COLOC|SHARE)+(?:WITH|FOR|TO|IN)*<targets:{TARGETS}>"
+         f"(?:IN*{_SAME}{_DOMAIN})?", _join, carries=False),
+    rule(f"{_OWN}{_DOING}TOGETHER(?:IN*(?:SAME|ONE|DET)*{_DOMAIN})?", _self_together),
+    rule(f"<targets:{TARGETS}>(?:PLACE|FILL)*TOGETHER(?:IN*(?:SAME|ONE|DET)*{_DOMAIN})?", _join),
+    rule(f"TOGETHER(?:IN*(?:SAME|ONE|DET)*{_DOMAIN})?(?=$|COMMA|AND)", _self_together),
+    rule(f"NODES+(?:RUNS|WITH|PLACE|NOT)+<targets:{TARGETS}>", _join),
+    rule(f"RUNS+<targets:{TARGETS}>", _join),
+    # nearness
+    rule(f"(?:WITHIN|LE){_NUMBER}(?:LATENCY|FILL)?(?:OF|TO|NEAR|AWAY|IN)+<targets:{TARGETS}>",
+         _within),
+    rule(f"<op:LE?>{_NUMBER}(?:NEAR|LATENCY TO|LATENCY OF)<targets:{TARGETS}>", _within),
+    rule(f"(?:NEAR|LATENCY(?:TO|OF|WITH|BETWEEN)?)<targets:{TARGETS}>(?:IS|FILL|PLACE|PREFER|OF)*"
+         f"<op:LE|WITHIN>{_NUMBER}", _within),
+    rule(f"LATENCY(?:IS|FILL|PLACE|PREFER|OF)*<op:LE|WITHIN>{_NUMBER}", _within),
+    rule(f"<op:LE>{_NUMBER}LATENCY", _within),
+    rule("NEAR(?:TO|IN|OF|DET)*(?:DOMAIN)*<known:ZONE|REGION>", _near_places, carries=False),
+    rule("NEAR(?:TO|IN|OF|DET)*<domain:DOMAIN|NODES><ids:(?:NAME|NUM|DET)>", _near_places,
+         carries=False),
+    rule(f"NEAR(?:NEAR|TO|OF|IN|FILL)*<targets:{TARGETS}>", _near_pods, carries=False),
+    rule(f"LATENCY(?:TO|OF|WITH|BETWEEN)+<targets:{TARGETS}>", _near_pods, carries=False),
+    rule(f"<targets:{TARGETS}>(?:PLACE|FILL)*NEAR(?=$|COMMA|AND)", _near_pods),
+    rule("(?:LEAST|MOST)?LATENCY", _low_latency),
+    # keeping away
+    rule(f"AWAY<targets:{TARGETS}>(?:IN*{_SAME}{_DOMAIN})?", _away, carries=False),
+    rule(f"<targets:{TARGETS}>(?:PLACE|FILL)*APART", _away, carries=False),
+    rule("(?:DET)*ALONE(?:IN|DET|ALONE|TO)*<domain:(?:NODES|DOMAIN)*>", _alone),
+)
+
+LAST_RULES: tuple[Rule, ...] = (
+    rule(f"WITH+<targets:{TARGETS}>", _with, carries=False),
+    rule(f"<targets:{TARGETS}>(?:IN(?:SAME|DET|ONE)*NODES)?", _unwanted),
+)
+"""Bare names, tried when nothing else fits."""

@@ -1,0 +1,134 @@
+"""A hint's text as tagged tokens: numbers, identifiers, known phrases, punctuation, names."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from moorage_policies.hints.lexicon import LEXICON, LONGEST_PHRASE, WORDS, correct
+from moorage_policies.hints.shapes import Shape, shape_of
+
+NAME = "NAME"
+"""Tag of words that no phrase knows: names of pods, pools, kinds of node, or plain noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word or phrase with one meaning.
+
+    Args:
+        text: as written, in lower case, misspellings kept.
+        tag: what it is (see ``vocabulary`` and ``shapes``).
+        value: what the tag says more about it: a unit, a kind of node, a place.
+        number: of a ``NUM``, else ``None``.
+    """
+
+    text: str
+    tag: str
+    value: str = ""
+    number: float | None = None
+
+
+_PUNCTUATION = {",": "COMMA", ";": "STOP", ".": "STOP", "!": "STOP", "?": "STOP", "\n": "STOP"}
+_PUNCTUATION |= {":": "COLON", "(": "COMMA", ")": "COMMA", "—": "COMMA", "/": "AND"}
+_WORD = re.compile(
+    r"""
+      [$€£]?\d[\w.,/%]*(?:[-+][\w.]+)*[%+]?    # 24gb, $2.50/h, 3g.20gb, 1,000
+    | [^\W_][\w./+-]*(?:!?={1,2}[\w./+-]+)?    # words, names, key=value
+    | \n | >= | <= | [≥≤<>=~+&%$] | [,;.!?:()/—]
+    """,
+    re.VERBOSE,
+)
+_PLACES = {"zone", "rack", "region", "switch", "az"}
+_SPACED_MODEL = re.compile(
+    r"\b(mig|rtx|gtx|tpu|gaudi|radeon|instinct) +(?=(?:\d+g\.|[a-z]?\d{3,4}\b|v\d|[23]\b|pro\b))()"
+)
+_CONTRACTIONS = (
+    (re.compile(r"\b(?:can't|cant|cannot)\b"), "can not"),
+    (re.compile(r"\b(?:won't|wont)\b"), "will not"),
+    (re.compile(r"\bdon't\b|\bdont\b"), "do not"),
+    (re.compile(r"\b(does|is|are|was|should|would|could|must|did|has|have|need)n['o]?t\b"), r"\1 not"),
+    (re.compile(r"\b(i|we|you|they|it|he|she)'d\b"), r"\1 would"),
+    (re.compile(r"'(?:s|m|re|ve|ll)\b"), ""),
+)
+
+
+def tokenise(text: str) -> list[Token]:
+    """Return the tokens of a text, in order."""
+    return _phrases(_words(level(text)))
+
+
+def level(text: str) -> str:
+    """Return the text in lower case, compatibility forms folded, contractions written out."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    plain = plain.replace("’", "'").replace("‘", "'").replace("–", "—")  # noqa: RUF001
+    plain = re.sub(r"\s-+\s", " — ", plain)
+    plain = _SPACED_MODEL.sub(r"\1-\2", plain)
+    for pattern, written_out in _CONTRACTIONS:
+        plain = pattern.sub(written_out, plain)
+    return plain
+
+
+def _words(plain: str) -> list[Token]:
+    tokens: list[Token] = []
+    for raw in _WORD.findall(plain):
+        if raw in _PUNCTUATION:
+            tokens.append(Token(raw, _PUNCTUATION[raw]))
+            continue
+        word = raw.rstrip("./-") or raw
+        tokens.extend(_split(word))
+        if len(raw) > len(word) and raw[len(word)] == ".":
+            tokens.append(Token(".", "STOP"))
+    return tokens
+
+
+def _split(word: str) -> list[Token]:
+    """Return the word as one token, or its hyphenated parts if the vocabulary knows them all."""
+    shape = shape_of(word)
+    if shape is not None:
+        return [_shaped(word, shape)]
+    parts = re.split(r"[-/]", word)
+    if len(parts) == 2 and parts[0] in _PLACES:  # noqa: PLR2004 rack-12
+        return [Token(part, NAME) for part in parts]
+    if len(parts) > 1 and all(_familiar(part) for part in parts) and not _is_numbered(parts):
+        if "/" in word and "-" not in word and tuple(parts) not in LEXICON:
+            return [t for part in parts for t in (Token("/", "AND"), *_split(part))][1:]
+        return [token for part in parts for token in _split(part)]
+    return [Token(word, NAME)]
+
+
+def _is_numbered(parts: list[str]) -> bool:
+    """Return whether this is a name with a number, like ``gpu-7``."""
+    return parts[-1].isdigit() and not parts[0][0].isdigit() and tuple(parts) not in LEXICON
+
+
+def _familiar(part: str) -> bool:
+    return part in WORDS or shape_of(part) is not None
+
+
+def _shaped(word: str, shape: Shape) -> Token:
+    return Token(word, shape.tag, shape.value, shape.number)
+
+
+def _phrases(words: list[Token]) -> list[Token]:
+    """Return the words with known phrases joined, the longest first; misspellings forgiven."""
+    spelled = [correct(t.text) if t.tag == NAME else t.text for t in words]
+    tokens: list[Token] = []
+    at = 0
+    while at < len(words):
+        token, length = _longest(words, spelled, at)
+        tokens.append(token)
+        at += length
+    return tokens
+
+
+def _longest(words: list[Token], spelled: list[str], at: int) -> tuple[Token, int]:
+    for length in range(min(LONGEST_PHRASE, len(words) - at), 0, -1):
+        meaning = LEXICON.get(tuple(spelled[at : at + length]))
+        if meaning is not None and (length > 1 or words[at].tag == NAME):
+            text = " ".join(word.text for word in words[at : at + length])
+            return Token(text, *meaning), length
+    return words[at], 1
+
+
