@@ -76,6 +76,8 @@ def _load(found: Found) -> list[Intent]:
 
 def _age(found: Found) -> list[Intent] | None:
     unit = unit_of(found)
+    if unit in {"ns", "us", "ms", "s"}:
+        return None
     number = number_of(found["n"]) if found["n"] else 1.0
     if unit is None or number is None or not fits("age", unit):
         return None
@@ -163,8 +165,8 @@ _N = "<n:NUM|NUMPLUS>(?:FREE)?(?:UNIT|MONEY)?"
 _AFTER = "<after:(?:ORMORE|ORLESS)?>"
 _GLUE = "(?:DET|FREE|OF|OTHER|LEAST|MOST)*"
 _THING = "<thing:(?:RES|GPU)+(?:IN|OF|PER)?(?:DET)*(?:GPU|RES)?|PODS+|REPLICA>"
-_STATE = "(?:FREE|USED|ORMORE)*(?:(?:IS|PLACE|PREFER|FILL)+(?:FREE|USED))?"
-_LINK = "(?:USED|FREE|OF|DET|NODES|IN|IS|PLACE|PREFER|FILL|WITH|TO|THAN)*"
+_STATE = "(?:FREE|USED|ORMORE)*(?:(?:IS|PLACE|PREFER|FILL|HIGH|LOW)+(?:FREE|USED))?"
+_LINK = "(?:HIGH|LOW|USED|FREE|OF|DET|NODES|IN|IS|PLACE|PREFER|FILL|WITH|TO|THAN)*"
 _BEFORE = "(?:WITH|IN|OF|RUNS|NODES|DET)*"
 
 RULES: tuple[Rule, ...] = (
@@ -174,9 +176,9 @@ RULES: tuple[Rule, ...] = (
     rule(
         f"{_BEFORE}{_THING}{_LINK}BETWEEN<low:NUM>UNIT?(?:AND|TO)<high:NUM>UNIT?{_STATE}", _between
     ),
-    rule(f"(?:OLD|UPFOR|NEW)+(?:OF|FOR|IS|FILL|DET)*{_OP}DET*<n:NUM|NUMPLUS>UNIT(?:AGO)*{_AFTER}",
+    rule(f"(?:OLD|UPFOR|NEW)+(?:OF|FOR|IS|FILL|DET)*{_OP}DET*<n:(?:NUM|NUMPLUS)?>UNIT{_AFTER}(?:AGO|OLD|NEW)*",
          _age),
-    rule(f"<op:GE|LE|UPFOR>DET*<n:NUM?>UNIT{_AFTER}(?:AGO)*(?!RES|OF|FREE|GPU)", _age),
+    rule(f"<op:GE|LE|UPFOR>DET*<n:NUM?>UNIT{_AFTER}(?:AGO|OLD|NEW)*(?!RES|OF|FREE|GPU)", _age),
     rule(f"{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}{_GLUE}{_THING}{_STATE}", _amount),
     rule(f"{_BEFORE}{_THING}{_LINK}{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}{_STATE}", _amount),
     rule(f"{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}(?:AGO|FREE|USED|PERHOUR)*", _amount),

@@ -20,12 +20,16 @@ _HOLLOW = _SEPARATORS | _LOW | _HIGH | _VERBS | {
     "DET", "FILL", "IS", "NOT", "TO", "OF", "IN", "FOR", "THAN", "FINE", "SUBJECT", "ONE",
     "RUNS", "SAME", "WITH", "EQ",
 }  # fmt: skip
+_TRAILING = ("as ", "second", "fallback", "plan b", "last resort", "backup", "runner up")
+"""Beginnings of fallbacks that may stand behind the thing they speak of."""
 _EMPTY_VERBS = _VERBS - {"SPREAD", "COLOC", "SHARE", "SURVIVE", "PACK"}
 """Verbs that need an object; the others wish for something by themselves."""
 _TAKE_TO = {"PREFER", "HIGH", "LOW", "AVOID", "NEAR", "IGNOREAFTER"}
 """Words whose "to" belongs to them ("want to avoid")."""
+_WEAK = {"PODS", "REPLICA", "NODES", "SERVER", "OTHER", "NAME"}
+"""Things that are no wish by themselves."""
+_COMPARED = {"ACCEL", "FEATURE", "ZONE", "REGION", "VENDOR", "NODES", "SERVER", "GPU"}
 _PURPOSES_TO = {"CHEAP", "ENERGY", "AVOID", "SURVIVE", "LEAST", "MOST", "PLACE", "NOISE", "BALANCE"}
-_PURPOSES_TO |= {"SHARE", "PREFER", "FILL"}
 _PURPOSES_FOR = {"CHEAP", "ENERGY", "LATENCY", "STABLE", "QUIET", "SPREAD", "SURVIVE", "BALANCE"}
 
 
@@ -114,11 +118,28 @@ def _separates(token: Token, sentence: Sequence[Token], at: int) -> bool:
 def _starts_purpose(sentence: Sequence[Token], at: int) -> bool:
     """Return whether "to save money" or "for lower latency" follows something said."""
     token, following = sentence[at], sentence[at + 1 : at + 2]
-    if at == 0 or not following or not _has_content(sentence[:at]):
+    if token.tag in {"PREFER", "AVOID"}:
+        return _in_contrast(sentence[:at])
+    if at == 0 or not following or all(t.tag in _HOLLOW | _WEAK for t in sentence[:at]):
         return False
     if token.tag == "TO":
-        return sentence[at - 1].tag not in _TAKE_TO and following[0].tag in _PURPOSES_TO
+        return _is_contrast_to(sentence, at) or (
+            sentence[at - 1].tag not in _TAKE_TO and following[0].tag in _PURPOSES_TO
+        )
     return token.text == "for" and any(t.tag in _PURPOSES_FOR for t in sentence[at + 1 : at + 3])
+
+
+def _in_contrast(before: Sequence[Token]) -> bool:
+    """Return whether the words before still tell what is not wished ("instead of spot use …")."""
+    lead = next((t for t in reversed(before) if t.tag in _SEPARATORS), None)
+    return lead is not None and lead.tag == "CONTRAST"
+
+
+def _is_contrast_to(sentence: Sequence[Token], at: int) -> bool:
+    """Return whether this is the "to" of "prefer on-demand to spot"."""
+    prefers = any(t.text.startswith(("prefer", "favo")) for t in sentence[:at])
+    after = sentence[at + 1 : at + 3]
+    return prefers and any(t.tag in _COMPARED for t in after) and sentence[at - 1].tag in _COMPARED
 
 
 def _drops(part: Sequence[Token], clauses: Sequence[Clause], *, dropping: bool) -> bool:
@@ -160,11 +181,18 @@ def _join_hollow(
 ) -> list[Token]:
     """Give a part of mere hedges and verbs to the clause before it, else keep it waiting."""
     said = next((clause for clause in reversed(clauses) if clause.tokens), None)
-    if said is None or part[0].tag == "COLON":
+    if said is None or part[0].tag == "COLON" or _announces(part):
         return waiting + part
     said.hedges |= _hedges(part)
     said.tokens.extend(part)
     return waiting
+
+
+def _announces(part: Sequence[Token]) -> bool:
+    """Return whether a fallback speaks of what follows ("failing that, …")."""
+    return any(
+        token.tag == "FALLBACK" and not token.text.startswith(_TRAILING) for token in part
+    )
 
 
 def _add(

@@ -12,6 +12,7 @@ from moorage_policies.hints.intent import (
     MAX_INTENTS,
     MAX_NOT_UNDERSTOOD,
     MAX_TEXT_CHARS,
+    SELF,
     Intent,
     IntentClass,
     ParsedHint,
@@ -19,6 +20,7 @@ from moorage_policies.hints.intent import (
     Sign,
     Weight,
 )
+from moorage_policies.hints.neighbours import SAME_AS_BEFORE
 from moorage_policies.hints.language import is_english
 from moorage_policies.hints.patterns import Rule, find_at, letters
 from moorage_policies.hints.tokens import Token, tokenise
@@ -33,6 +35,7 @@ RULES: tuple[Rule, ...] = (
 )
 """Tried in this order at every token; the first that means something wins."""
 
+_OF_PODS = {IntentClass.CO_LOCATION, IntentClass.ANTI_AFFINITY, IntentClass.NETWORK}
 _NEGATORS = {"NOT", "NEVER", "AVOID"}
 _REPORTED = {"NAME", "NUM", "NUMPLUS", "SELECTOR", "UNIT"}
 _WEIGHTS = tuple(Weight)
@@ -65,11 +68,22 @@ def _parse(tokens: Sequence[Token]) -> ParsedHint:
     unknown: list[str] = []
     for clause in clauses_of(tokens):
         said, missed = _Reading(clause).read()
-        intents.extend(said)
+        intents.extend(_resolve(said, intents))
         unknown.extend(missed)
     kept = _strongest(intents)
     unknown.extend(f"{intent.kind} {intent.target or ''}".strip() for intent in kept[MAX_INTENTS:])
     return ParsedHint(tuple(kept[:MAX_INTENTS]), tuple(unknown[:MAX_NOT_UNDERSTOOD]))
+
+
+def _resolve(said: Iterable[Intent], before: Sequence[Intent]) -> list[Intent]:
+    """Return intents with "the same node" taken as the node of what was named before."""
+    named = next((i.target for i in reversed(before) if i.target and i.kind in _OF_PODS), SELF)
+    return [
+        replace(intent, target=named)
+        if intent.target == SAME_AS_BEFORE
+        else intent
+        for intent in said
+    ]
 
 
 def _strongest(intents: Iterable[Intent]) -> list[Intent]:
@@ -143,7 +157,7 @@ class _Reading:
                 self.negative = False
         elif token.tag == "IGNOREAFTER":
             self.ignoring = True
-        elif token.tag == "IGNOREBEFORE" or (token.tag == "FINE" and self._any_will_do(at)):
+        elif token.tag == "IGNOREBEFORE":
             self.intents.clear()
         elif token.tag in {"PREFER", "PLACE"}:
             self.ignoring = self.ignoring and not self.said_since
@@ -156,9 +170,6 @@ class _Reading:
         self.negative = not (again and token.tag == "AVOID")
         self.negator, self.negated_at, self.said_since = token.text, at, False
         self.negator_tag = token.tag
-
-    def _any_will_do(self, at: int) -> bool:
-        return any(token.tag == "OTHER" for token in self.clause.tokens[:at])
 
     def _turn_by_passive(self) -> None:
         """Turn what stands before a closing "should be avoided" or "is not wanted"."""

@@ -58,12 +58,18 @@ LONGEST_PHRASE = max(len(words) for words in LEXICON)
 WORDS = frozenset(word for words in LEXICON for word in words)
 """Every word that some phrase contains."""
 
-_CORRECTABLE = sorted(word for word in WORDS if len(word) >= _MIN_CHARS and word.isalpha())
+_QUIET_TAGS = {"FILL", "DET"}
 
 
-def knows(word: str) -> bool:
-    """Return whether the word is part of some phrase or plain English."""
-    return word in WORDS or word in ORDINARY_WORDS
+def _correctable() -> list[str]:
+    """Return the words worth guessing: of short ones only those that mean something alone."""
+    telling = {words for words, (tag, _) in LEXICON.items() if tag not in _QUIET_TAGS}
+    found = {word for words in telling for word in words if len(word) > _MIN_CHARS}
+    found |= {words[0] for words in telling if len(words) == 1 and len(words[0]) == _MIN_CHARS}
+    return sorted(word for word in found if word.isalpha())
+
+
+_CORRECTABLE = _correctable()
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -20,6 +20,8 @@ from moorage_policies.hints.places import places_of
 from moorage_policies.hints.tokens import Token
 from moorage_policies.hints.units import fits
 
+SAME_AS_BEFORE = "the same"
+"""Target of "the same node" without "as": whatever was named before."""
 _ALONE_MEANS_SPREAD = ("spread", "scatter", "dispers", "distribut", "fan", "stagger", "high", "ha")
 """Beginnings of words of spreading that need no object."""
 
@@ -91,6 +93,14 @@ def _away(found: Found) -> list[Intent]:
     return apart(targets, domain_key(found["domain"]))
 
 
+def _apart_from(found: Found) -> list[Intent]:
+    return apart(targets_of(found["targets"]), domain_key(found["domain"]))
+
+
+def _same_as_before(found: Found) -> list[Intent]:
+    return _together(found, [SAME_AS_BEFORE], domain_key(found["domain"]))
+
+
 def _unwanted(found: Found) -> list[Intent] | None:
     """Bare pods mean something only after a negation, bare names after one that takes a noun."""
     named = any(token.tag in {"PODS", "REPLICA", "SELECTOR", "OTHER"} for token in found.whole)
@@ -156,17 +166,21 @@ RULES: tuple[Rule, ...] = (
     rule(f"SPREAD(?:{TARGET})?SPREAD*{_OVER}+{_ANY_DOMAIN}", _spread),
     rule(f"SPREAD{_OVER}*<domain:NAME>", _spread),
     rule("SPREAD(?:DET|OTHER|REPLICA|PODS|SPREAD|APART|FILL)*", _spread_alone),
-    rule(f"<domain:DOMAIN>(?:SPREAD|LOSS)+", _spread),
+    rule("<domain:DOMAIN>FILL*(?:SPREAD|LOSS)+", _spread),
+    rule("MOST(?:DET|DIFFERENT|OTHER)*<domain:DOMAIN>", _spread),
+    rule(f"(?:RES|USED|GPU)+(?:FILL|PLACE|IS)*SPREAD(?:{_OVER}+(?:DOMAIN|NODES)+)?", _even_load),
+    rule(f"PART(?:DET|OTHER)*REPLICA", _spread),
+    rule(f"COLOC{_OWN}", _self_together),
     rule(f"SURVIVE(?:DET|OTHER|LOSS|OF|ONE|SAME)*{_DOMAIN}(?:LOSS)*", _spread),
     rule(f"(?:LOSS)(?:DET|OTHER|OF|ONE|SAME)*{_DOMAIN}(?:LOSS)*", _spread),
     rule(f"PACK*{_OWN}{_DOING}{_SAME}{_DOMAIN}", _self_together),
-    rule(f"{_OWN}{_DOING}(?:DIFFERENT|OTHER)+{_DOMAIN}(?!THAN|OF|WITH|AWAY|TO)", _spread),
+    rule(f"{_OWN}{_DOING}(?:DIFFERENT|OTHER|PART)+{_DOMAIN}(?!THAN|OF|WITH|AWAY|TO)", _spread),
     rule(f"{_SAME}{_DOMAIN}(?:FOR|OF|IN|PLACE)*{_OWN}", _self_together),
-    rule(f"(?:IN)*DIFFERENT+{_DOMAIN}(?!THAN|OF|WITH|AWAY|TO)(?:(?:FOR|OF)+{_OWN})?", _spread),
+    rule(f"(?:IN)*(?:DIFFERENT|PART)+{_DOMAIN}(?!THAN|OF|WITH|AWAY|TO)(?:(?:FOR|OF)+{_OWN})?", _spread),
     rule(f"{_OWN}{_DOING}(?:APART|AWAY(?:DET|OTHER)*REPLICA)", _spread),
     # sharing
-    rule(f"(?:IN)*DIFFERENT+{_DOMAIN}(?:THAN|OF|WITH|AWAY|TO)+<targets:{TARGETS}>",
-         lambda found: apart(targets_of(found["targets"]), domain_key(found["domain"]))),
+    rule(f"(?:IN)*(?:DIFFERENT|PART)+{_DOMAIN}(?:THAN|OF|WITH|AWAY|TO)+<targets:{TARGETS}>",
+         _apart_from),
     rule(f"(?:IN)*{_SAME}{_DOMAIN}(?:THAN|OF|WITH|AND|IN|TO|RUNS|PLACE|FILL)+(?:IN|DET)*"
          f"<targets:{TARGETS}>", _join, carries=False),
     rule(f"SHARE(?:DET|OTHER)*{_DOMAIN}(?:WITH|OF|TO|AND)*<targets:{TARGETS}>", _join,
@@ -178,20 +192,23 @@ RULES: tuple[Rule, ...] = (
     rule(f"{_OWN}{_DOING}TOGETHER(?:IN*(?:SAME|ONE|DET)*{_DOMAIN})?", _self_together),
     rule(f"<targets:{TARGETS}>(?:PLACE|FILL)*TOGETHER(?:IN*(?:SAME|ONE|DET)*{_DOMAIN})?", _join),
     rule(f"TOGETHER(?:IN*(?:SAME|ONE|DET)*{_DOMAIN})?(?=$|COMMA|AND)", _self_together),
+    rule(f"NODES+(?:DET|FILL)*NOT(?:RUNS|WITH|PLACE)+<targets:{TARGETS}>", _apart_from),
+    rule(f"PART(?:FILL|DET|PODS|REPLICA)*OF<targets:{TARGETS}>", _apart_from, carries=False),
+    rule(f"(?:IN|DET)*<domain:DOMAIN|NODES>RUNS+<targets:{TARGETS}>PLACE?", _join),
     rule(f"NODES+(?:RUNS|WITH|PLACE|NOT)+<targets:{TARGETS}>", _join),
     rule(f"RUNS+<targets:{TARGETS}>", _join),
     # nearness
     rule(f"(?:WITHIN|LE){_NUMBER}(?:LATENCY|FILL)?(?:OF|TO|NEAR|AWAY|IN)+<targets:{TARGETS}>",
          _within),
     rule(f"<op:LE?>{_NUMBER}(?:NEAR|LATENCY TO|LATENCY OF)<targets:{TARGETS}>", _within),
-    rule(f"(?:NEAR|LATENCY(?:TO|OF|WITH|BETWEEN)?)<targets:{TARGETS}>(?:IS|FILL|PLACE|PREFER|OF)*"
+    rule(f"(?:NEAR|LATENCY(?:TO|OF|WITH|BETWEEN)?)<targets:{TARGETS}>(?:IS|FILL|PLACE|PREFER|OF|HIGH|LOW|DET)*"
          f"<op:LE|WITHIN>{_NUMBER}", _within),
-    rule(f"LATENCY(?:IS|FILL|PLACE|PREFER|OF)*<op:LE|WITHIN>{_NUMBER}", _within),
+    rule(f"LATENCY(?:IS|FILL|PLACE|PREFER|OF|HIGH|LOW|DET)*<op:LE|WITHIN>{_NUMBER}", _within),
     rule(f"<op:LE>{_NUMBER}LATENCY", _within),
     rule("NEAR(?:TO|IN|OF|DET)*(?:DOMAIN)*<known:ZONE|REGION>", _near_places, carries=False),
     rule("NEAR(?:TO|IN|OF|DET)*<domain:DOMAIN|NODES><ids:(?:NAME|NUM|DET)>", _near_places,
          carries=False),
-    rule(f"NEAR(?:NEAR|TO|OF|IN|FILL)*<targets:{TARGETS}>", _near_pods, carries=False),
+    rule(f"NEAR(?:NEAR|TO|OF|IN|FILL|RUNS)*<targets:{TARGETS}>", _near_pods, carries=False),
     rule(f"LATENCY(?:TO|OF|WITH|BETWEEN)+<targets:{TARGETS}>", _near_pods, carries=False),
     rule(f"<targets:{TARGETS}>(?:PLACE|FILL)*NEAR(?=$|COMMA|AND)", _near_pods),
     rule("(?:LEAST|MOST)?LATENCY", _low_latency),
@@ -203,6 +220,7 @@ RULES: tuple[Rule, ...] = (
 
 LAST_RULES: tuple[Rule, ...] = (
     rule(f"WITH+<targets:{TARGETS}>", _with, carries=False),
-    rule(f"<targets:{TARGETS}>(?:IN(?:SAME|DET|ONE)*NODES)?", _unwanted),
+    rule(f"IN+SAME{_DOMAIN}(?=$|COMMA|AND)", _same_as_before),
+    rule(f"(?<!NODES DET)<targets:{TARGETS}>(?:IN(?:SAME|DET|ONE)*NODES)?", _unwanted),
 )
 """Bare names, tried when nothing else fits."""

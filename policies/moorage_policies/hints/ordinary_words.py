@@ -92,6 +92,7 @@ ORDINARY_WORDS = frozenset(
     win wind window wine wing winter wire wise wish with woman wonder wood word wore work worker
     world worry worse worst worth would wound wrap write writer wrong yard year yellow yes yesterday
     yet you young zero
+    balancer packer spreader suffer waste guzzle burner saver planner
     priority evict delete print grant secret secrets token tokens password account cluster-admin root
     sudo exec shell curl wget drop tables select everything toleration tolerations taint taints
     eviction schedule scheduling preempt preemption override guidelines previous prior system user

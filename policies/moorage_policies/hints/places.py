@@ -143,7 +143,7 @@ RULES: tuple[Rule, ...] = (
 
 KIND_RULES: tuple[Rule, ...] = (
     rule(
-        f"{_BEFORE}<name:NAME{{1,3}}(?:NODES*{_AND}NAME{{1,3}}(?=(?:{_AND}NAME{{1,3}})*NODES))*>"
+        f"{_BEFORE}<name:(?:RES?NAME{{1,3}}|RES)(?:NODES*{_AND}NAME{{1,3}}(?=(?:{_AND}NAME{{1,3}})*NODES))*>"
         "NODES+",
         _kind_of_node,
     ),

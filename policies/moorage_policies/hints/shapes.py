@@ -69,7 +69,7 @@ _MODELS = re.compile(
     r"(?:h100|h200|h800|h20|gh200|b100|b200|b300|gb200|gb300|a100|a800|a10g?|a16|a30|a40|a2|a6000|"
     r"l40s?|l4|l20|l2|t4g?|v100s?|p100|p40|p4|k80|m60|mi\d{2,3}[xa]?|gaudi-?[23]?|gb?10|"
     r"gtx-?\d{3,4}|rtx-?(?:pro-?)?[a-z]?\d{4}(?:-?ti|-?ada|-?super)?|(?:rtx-?)?[a-z]?\d{4}-ada|"
-    r"quadro|tesla|tpu(?:-?v\d\w*)?|max1[15]50|flex-?170|rtx|gtx)"
+    r"tpu(?:-?v\d\w*)?|max1[15]50|flex-?170|rtx|gtx)"
     r"(?:-(?:sxm\d?|pcie|nvl|hgx))?(?:-\d+gb?)?(?:-(?:sxm\d?|pcie|nvl))?"
     r"|hopper|blackwell|ampere|volta|turing|lovelace|pascal|ada|ada-lovelace|rubin|cdna\d?)s?"
 )

@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from moorage_policies.hints.lexicon import LEXICON, LONGEST_PHRASE, WORDS, correct
-from moorage_policies.hints.shapes import Shape, shape_of
+from moorage_policies.hints.shapes import UNIT_NAMES, Shape, shape_of
 
 NAME = "NAME"
 """Tag of words that no phrase knows: names of pods, pools, kinds of node, or plain noise."""
@@ -39,6 +39,15 @@ _WORD = re.compile(
     | \n | >= | <= | [≥≤<>=~+&%$] | [,;.!?:()/—]
     """,
     re.VERBOSE,
+)
+_OPENERS = set(
+    "high low non same large big small cross multi single least most anti co under over highly "
+    "lightly heavily energy cost power noise memory same-zone fast slow more less not well less "
+    "no sub fully nearly half extra very too much long short".split()
+)
+_CLOSERS = set(
+    "only level wide aware rich efficient free based backed enabled capable hungry heavy intensive "
+    "optimised equipped friendly sensitive saving constrained poor spreading spread usage".split()
 )
 _PLACES = {"zone", "rack", "region", "switch", "az"}
 _SPACED_MODEL = re.compile(
@@ -77,7 +86,11 @@ def _words(plain: str) -> list[Token]:
             tokens.append(Token(raw, _PUNCTUATION[raw]))
             continue
         word = raw.rstrip("./-") or raw
-        tokens.extend(_split(word))
+        bare_number = bool(tokens) and tokens[-1].tag == "NUM" and not tokens[-1].value
+        if bare_number and word in UNIT_NAMES:
+            tokens.append(Token(word, "UNIT", UNIT_NAMES[word]))
+        else:
+            tokens.extend(_split(word))
         if len(raw) > len(word) and raw[len(word)] == ".":
             tokens.append(Token(".", "STOP"))
     return tokens
@@ -91,16 +104,24 @@ def _split(word: str) -> list[Token]:
     parts = re.split(r"[-/]", word)
     if len(parts) == 2 and parts[0] in _PLACES:  # noqa: PLR2004 rack-12
         return [Token(part, NAME) for part in parts]
-    if len(parts) > 1 and all(_familiar(part) for part in parts) and not _is_numbered(parts):
+    if len(parts) > 1 and _comes_apart(parts):
         if "/" in word and "-" not in word and tuple(parts) not in LEXICON:
             return [t for part in parts for t in (Token("/", "AND"), *_split(part))][1:]
         return [token for part in parts for token in _split(part)]
     return [Token(word, NAME)]
 
 
-def _is_numbered(parts: list[str]) -> bool:
-    """Return whether this is a name with a number, like ``gpu-7``."""
-    return parts[-1].isdigit() and not parts[0][0].isdigit() and tuple(parts) not in LEXICON
+def _comes_apart(parts: list[str]) -> bool:
+    """Return whether hyphens stand for spaces here (low-latency) and not for a name (gpu-large)."""
+    if tuple(parts) in LEXICON:
+        return True
+    if not all(_familiar(part) for part in parts):
+        return False
+    return parts[0][0].isdigit() or parts[0] in _OPENERS or parts[-1] in _CLOSERS or _is_mixed(parts)
+
+
+def _is_mixed(parts: list[str]) -> bool:
+    return any(shape_of(part) is not None for part in parts) and not parts[-1].isdigit()
 
 
 def _familiar(part: str) -> bool:

@@ -62,7 +62,7 @@ PHRASES: dict[str, str] = {
         keep them off, keep me out of, keep this out of, stay off, stay out of, stay off of, keep
         out, leave out, leave alone, prevent~, forbid, forbidden, disallow~, no go, anything but,
         anywhere but, everything but, all but, any but, except, except for, excepting, other than,
-        excluding, but not, but no, detest~, averse to, minus, bypass~, bar, bars, off limits,
+        excluding, detest~, averse to, minus, bypass~, bar, bars, off limits,
         unwanted, undesirable, undesired, unsuitable, unacceptable, blacklist~, no good, evade~,
         sidestep~, dodge~, dodging, give a miss, rule out, rules out, ruling out, save for, bar from,
         with the exception of, keep clear, apart from the, aside from, not wanted, not welcome,
@@ -75,7 +75,7 @@ PHRASES: dict[str, str] = {
         welcome, best, desired, desire~, wanted, works best, better, happy with, happy to use,
         happy on, fond of, keen on, keen to, keen, stick to, stick with, ask~ for, bias~, lean~,
         gravitate~, incline~, inclined, enjoy~, appreciate~, expect~, seek~, seeking, request~,
-        give me, give us, give it, get me, find me, find, finds, look for, i need, accept~,
+        give me, give us, give it, get me, find me, find, finds, look for, accept~,
         acceptable, suitable, suits, fits best, runs best on, runs best, should""",
     "PLACE": """run~, running, place~, placing, put, puts, putting, schedule~, scheduling, land~,
         stay~, sit~, sits, sat, sitting, live~, living, keep, keeps, keeping, kept, deploy~, go, goes,
@@ -145,7 +145,9 @@ PHRASES: dict[str, str] = {
     " one and the same, the very same",
     "DIFFERENT": "different, distinct, its own, their own, various, multiple, several, differing,"
     " diverse, more than one, at least two, at least three, two different, three different,"
-    " a different, separate, as many different",
+    " a different, as many different",
+    "PART": "separate, isolate~, isolating, segregate~, segregating, shield~, shielding, quarantine~,"
+    " detach~, keep separate, insulate~, insulating, partition~, protect~ from, hide~",
     "AWAY": """away from, far from, far away from, apart from, separate from, separated from,
         clear of, distance from, isolated from, isolate from, distant from, a distance from,
         keep distance from, keep a distance from, keep its distance from, anti affinity to,
@@ -161,18 +163,18 @@ PHRASES: dict[str, str] = {
         removed from, split from, disjoint from, unrelated to, kept from""",
     "APART": """apart, separated, separating, separately, asunder, from each other, from one another,
         spaced out, in isolation from each other, keep distance, anti affine, isolated""",
-    "ALONE": """alone, by itself, by themselves, on its own, on our own, dedicated, exclusive,
+    "ALONE": """alone, nobody else, no one else, by itself, by themselves, on its own, on our own, dedicated, exclusive,
         exclusively, exclusive use of, exclusive use, exclusive access, unshared, non shared,
         to itself, to ourselves, for itself, to myself, all to itself, private, solo, sole tenant,
         single tenant, sole occupant, in isolation, solitary, not shared, own node, own host,
-        own machine, its own node, its own host, its own machine, empty of other pods, full
+        own machine, its own node, its own host, its own machine, to our own node, empty of other pods, full
         isolation, whole node, an entire node, entire node, a whole node, isolation""",
     # --- nearness ---
     "NEAR": """near, nearby, near to, close to, closer to, closest to, close by, closely to, nearest,
         nearest to, close, closer, closest, in the vicinity of, in vicinity of, vicinity of,
         vicinity, proximity to, in proximity to, in close proximity to, proximity with, proximity,
         in the proximity of, nearer, nearer to, not far from, not too far from, not far away from,
-        not far, within reach of, a stone's throw from, around, a short hop from, few hops from,
+        not far, within reach of, a stone's throw from, a short hop from, few hops from,
         few network hops from, few hops to, one hop from, one hop away from, a hop away from,
         few hops away from, a few hops from, minimal hops to, fewest hops to, fewer hops to,
         fewest hops from, short path to, short network path to, short distance to, short
@@ -229,11 +231,12 @@ PHRASES: dict[str, str] = {
         higher than, well under, well below, no larger than, a max of, no bigger than, stays below,
         stay below, remain below, keep below, keep under, stay under, capped at, cap at, limited
         to, atmost, never more than, never above, never over, never exceed, never exceeding,
-        cap of, limit of, a limit of, not larger than, not bigger than, no older than, not older
+        cap of, limit of, a limit of, not larger than, not bigger than, in the last, within the last, during the last, in the past,
+        within the past, no older than, not older
         than, sub""",
     "EQ": "exactly, about, around, roughly, approximately, approx, precisely, equal to, =, ==, circa,"
     " ~, some, close on",
-    "ORMORE": "or more, or higher, and up, and above, or above, plus, or better, +, or greater, or"
+    "ORMORE": "or more, or higher, and up, and above, or above, plus, or better, or faster, +, or greater, or"
     " larger, or over, and more, and upwards, minimum, at least, or bigger, upwards, at a minimum,"
     " as a minimum, min",
     "ORLESS": "or less, or lower, or fewer, or below, or under, and below, at most, maximum, max, tops,"
@@ -258,8 +261,7 @@ PHRASES: dict[str, str] = {
         of, starved of, short on, not many, tight on, poor, meagre, cut down, cut""",
     "FREE": """free, available, unused, spare, left, remaining, headroom, unallocated, unoccupied,
         availability, free up, unreserved, to spare, left over, leftover, vacant, unclaimed, slack,
-        allocatable, idle capacity, capacity left, still free, open, room, spare capacity, on hand,
-        free capacity, uncommitted, unrequested""",
+        allocatable, still free, open, room, on hand, uncommitted, unrequested""",
     "USED": """used, usage, utilisation, utilization, use of, in use, consumption, load, pressure,
         occupied, occupancy, utilised, utilized, consumed, allocated, taken, reserved, busy with,
         committed, requested, requests, filled, uses, saturation""",
@@ -360,7 +362,7 @@ PHRASES: dict[str, str] = {
     " without any gpus, non gpu nodes, cpu only nodes, cpu only machines",
     "POOL": "pool, node pool, nodepool, node pools, pools, node group, nodegroup, machine pool,"
     " node groups, machineset, instance group, partition",
-    "VENDOR:nvidia": "nvidia",
+    "VENDOR:nvidia": "nvidia, tesla, geforce, quadro",
     "VENDOR:amd": "amd",
     "VENDOR:intel": "intel gpu, intel gpus",
     "FORM": "sxm, sxm4, sxm5, sxm2, pcie, pci e, nvl, pci express, sxm form factor, hgx, pcie version,"
@@ -413,7 +415,7 @@ PHRASES: dict[str, str] = {
         pods in this deployment, pods in this pool, all of our pods, all my pods, all our pods""",
     "OTHER": "any other, other, others, any, all, every, everyone, everybody, everything else, anyone,"
     " anybody, anything else, else, someone else, all other, all others, anything, whatever other,"
-    " anyone else, everyone else, somebody else, nobody else, other people's, foreign, unrelated,"
+    " anyone else, everyone else, somebody else, other people's, foreign, unrelated,"
     " another, third party, strangers, neighbours, neighbors, neighbour, neighbor, co tenants,"
     " roommates, cotenants, company, somebody else's, other peoples, someone else's, co tenant",
     "NS": "namespace, namespaces, ns",
@@ -430,7 +432,7 @@ PHRASES: dict[str, str] = {
         evenly, evenly utilised, evenly utilized, even use of, even utilisation, even utilization,
         even usage, balanced usage, in step, equilibrium, imbalance, imbalanced, unbalanced,
         lopsided, skewed, uneven, unevenly, skew, balancedly, in equal measure, equally used, evenly
-        loaded, rebalance~, rebalancing, evenly balanced, harmonise~, even load, level, proportion,
+        loaded, rebalance~, rebalancing, evenly balanced, harmonise~, even load, even, proportion,
         balanced out, lop sided, unevenly used, in tune, symmetrically used, in harmony, one sided,
         even resource use, even resource usage, symmetric, level load""",
     "STRAND": """strand~, stranding, stranded, fragment~, fragmenting, fragmented, fragmentation,
@@ -556,7 +558,10 @@ PHRASES: dict[str, str] = {
         hydro, hydro powered, hydropower, power frugal, energy frugal, energy conscious, energy
         aware, power aware, power friendly, minimise power, minimize power, minimise energy,
         minimize energy, minimise energy use, minimize energy use, minimise power use, minimize
-        power use, minimise carbon, minimize carbon, power sipping, energy wasting, power wasting,
+        power use, minimise carbon, minimize carbon, power sipping, waste energy, wastes energy, waste power, wastes power, burn
+        energy, waste electricity, burn power, use a lot of power, use lots of power, use lots of
+        energy, use a lot of energy, draw a lot of power, draw lots of power, guzzle~ power,
+        guzzle~ energy, energy wasting, power wasting,
         high power, energy intensive, power intensive, carbon intensive, dirty energy, dirty power,
         coal, coal powered, environment, planet, climate, least energy, less energy, power thirsty,
         energy thirsty, clean power, carbon free, zero carbon, energy wise, decarbonised,
@@ -568,7 +573,7 @@ PHRASES: dict[str, str] = {
     # --- shape of sentences ---
     "AND": "and, or, as well as, and also, also, or else if, and or, and then, then, plus, &, nor the,"
     " additionally, in addition, and likewise, moreover, furthermore, besides that, on top of that,"
-    " further, likewise, otherwise also, or even, even, as also, alternatively, or alternatively,"
+    " further, likewise, otherwise also, or even, as also, alternatively, or alternatively,"
     " and finally, finally, next, second, secondly, thirdly, third, first, firstly, first of all,"
     " and preferably, lastly, along those lines, and equally",
     "BUT": "but, however, although, though, yet, whereas, while, but also, even though, still, albeit,"
@@ -638,8 +643,8 @@ PHRASES: dict[str, str] = {
         serve, this model serves, the model serves, it reads, it writes, this workload has, our
         model needs, it will use, it will take, it typically uses, it usually uses, it currently
         uses, it runs, this runs, our job uses, our job runs, my job is, my job uses, this workload
-        only, this image only, the image only, we only use, we only do, it only does, we train, we
-        do, it does, this does, this pod serves, this pod does, this job does, this workload does""",
+        only, this image only, the image only, we only use, we only do, it only does, we train,
+        this pod serves, this pod does, this job does, this workload does""",
     "THAN": "than, as, then",
     "TO": "to, towards, toward",
     "OF": "of, from, for, worth of, out",
@@ -652,14 +657,14 @@ PHRASES: dict[str, str] = {
         particularly, especially, exactly the, as well, respective, corresponding, local""",
     "FILL": """nothing else, nothing else will do, whichever, whichever is, overload, i, we, you, it, they, he, she, me, them, there, here, do, does, did, will, would, can,
         could, may, shall, should also, is it, hi, hello, hey, thanks, thank you, thanks a lot, cheers,
-        dear scheduler, scheduler, moorage, kubernetes, k8s, which, who, what, that, how, why, kind,
+        dear scheduler, moorage, kubernetes, k8s, which, who, what, that, how, why, kind,
         kinds, type, types, sort, kindly, anyway, somehow, as, at, it should, this should, up, out,
         down, about, only the, whole lot, more or less, in general, generally, usually, normally, often,
         sometimes, mostly, mainly, primarily, time, times, hour, way, ways, thing, things, place,
         places, spot on, case, cases, point, side, end, day, workload placement, matters, matter,
         matters a lot, matters most, a lot, lot, number, amount, level, sure, able, see, know, think,
         guess, say, tell, ask, mean, means, said, one that, ones, ones that, simply, again, ever,
-        gets, if it, if we, if they, itself too, too much, because i, doing, done, made, such as, e g,
+        gets, if it, if we, if they, itself too, too much, doing, done, made, such as, e g,
         i e, etc, eg, ie, something, somebody, someone, anywhere, everywhere, location, locations,
         first choice, choice, option, options, mind, minded, hint, hints, note, my wish, wish list,
         reason, reasons, allow, allowed, allows, respect, terms, capable, enabled, support, supports,
@@ -673,5 +678,5 @@ PHRASES: dict[str, str] = {
         shown, help, helps, helped, try and, order, ordering, come, comes, came, take, takes, took,
         taken up, enough for, large enough, big enough, good enough, distance, far, further, farther,
         long, longer, short, shorter, mine, yours, theirs, ours, himself, herself, good for us,
-        good for it, interested in, interested, latest, since it, want it, like it, else than""",
+        good for it, interested in, interested, latest, last, else than""",
 }
