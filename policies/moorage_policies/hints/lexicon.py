@@ -72,6 +72,11 @@ def _correctable() -> list[str]:
 _CORRECTABLE = _correctable()
 
 
+def knows(word: str) -> bool:
+    """Return whether the word is part of some phrase or plain English."""
+    return word in WORDS or word in ORDINARY_WORDS
+
+
 @lru_cache(maxsize=_REMEMBERED)
 def correct(word: str) -> str:
     """Return the vocabulary's word that this one misspells, or the word itself.
