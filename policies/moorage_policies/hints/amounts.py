@@ -144,7 +144,7 @@ def op_of(found: Found) -> Op:
     for token in (*found["op"], *found["n"], *found["after"]):
         if token.tag in _OPS:
             return _OPS[token.tag]
-    cheap = any(token.tag in {"MONEY"} or token.value == "usd/h" for token in found.whole)
+    cheap = any(token.tag == "MONEY" or token.value == "usd/h" for token in found.whole)
     return Op.AT_MOST if cheap else Op.AT_LEAST
 
 
@@ -171,13 +171,16 @@ _BEFORE = "(?:WITH|IN|OF|RUNS|NODES|DET)*"
 
 RULES: tuple[Rule, ...] = (
     rule(
-        "(?:BETWEEN|OF)<low:NUM>UNIT?(?:AND|TO)<high:NUM>UNIT?" + f"{_GLUE}(?:{_THING})?{_STATE}", _between
+        "(?:BETWEEN|OF)<low:NUM>UNIT?(?:AND|TO)<high:NUM>UNIT?" + f"{_GLUE}(?:{_THING})?{_STATE}",
+        _between,
     ),
     rule(
         f"{_BEFORE}{_THING}{_LINK}BETWEEN<low:NUM>UNIT?(?:AND|TO)<high:NUM>UNIT?{_STATE}", _between
     ),
-    rule(f"(?:OLD|UPFOR|NEW)+(?:OF|FOR|IS|FILL|DET)*{_OP}DET*<n:(?:NUM|NUMPLUS)?>UNIT{_AFTER}(?:AGO|OLD|NEW)*",
-         _age),
+    rule(
+        f"(?:OLD|UPFOR|NEW)+(?:OF|FOR|IS|FILL|DET)*{_OP}DET*<n:(?:NUM|NUMPLUS)?>UNIT{_AFTER}(?:AGO|OLD|NEW)*",
+        _age,
+    ),
     rule(f"<op:GE|LE|UPFOR>DET*<n:NUM?>UNIT{_AFTER}(?:AGO|OLD|NEW)*(?!RES|OF|FREE|GPU)", _age),
     rule(f"{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}{_GLUE}{_THING}{_STATE}", _amount),
     rule(f"{_BEFORE}{_THING}{_LINK}{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}{_STATE}", _amount),

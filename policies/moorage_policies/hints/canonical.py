@@ -7,13 +7,14 @@ from collections.abc import Iterable
 
 from moorage_policies.hints.intent import ANY, SELF, Intent, IntentClass, Op, Quantity, Sign, Weight
 from moorage_policies.hints.units import UNITS, to_base
+from moorage_policies.hints.wordlists import words
 
 Canonical = tuple[str, str, str, tuple[str, str, float | None, str] | None, str, str]
 """Class, sign, target, quantity in base units, topology key, weight."""
 
-HEAD_NOUNS = frozenset(
+HEAD_NOUNS = words(
     "pod service svc workload job replica deployment statefulset instance container app "
-    "application node machine host server worker task process team tenant".split()
+    "application node machine host server worker task process team tenant"
 )
 """Nouns that say what sort of thing a name names; dropped when names are compared."""
 
@@ -85,8 +86,8 @@ def canonical_target(target: str | None) -> str:
 
 def name_words(text: str) -> str:
     """Return the words of a name joined by ``-``, without plural endings and head nouns."""
-    words = [_singular(word) for word in re.split(r"[\s_-]+", text) if word]
-    telling = [word for word in words if word not in HEAD_NOUNS] or words
+    parts = [_singular(word) for word in re.split(r"[\s_-]+", text) if word]
+    telling = [word for word in parts if word not in HEAD_NOUNS] or parts
     return "-".join(telling)
 
 

@@ -176,9 +176,7 @@ def _hedges(tokens: Iterable[Token]) -> set[str]:
     return {token.tag for token in tokens} & (_LOW | _HIGH)
 
 
-def _join_hollow(
-    part: list[Token], clauses: list[Clause], waiting: list[Token]
-) -> list[Token]:
+def _join_hollow(part: list[Token], clauses: list[Clause], waiting: list[Token]) -> list[Token]:
     """Give a part of mere hedges and verbs to the clause before it, else keep it waiting."""
     said = next((clause for clause in reversed(clauses) if clause.tokens), None)
     if said is None or part[0].tag == "COLON" or _announces(part):
@@ -190,14 +188,10 @@ def _join_hollow(
 
 def _announces(part: Sequence[Token]) -> bool:
     """Return whether a fallback speaks of what follows ("failing that, …")."""
-    return any(
-        token.tag == "FALLBACK" and not token.text.startswith(_TRAILING) for token in part
-    )
+    return any(token.tag == "FALLBACK" and not token.text.startswith(_TRAILING) for token in part)
 
 
-def _add(
-    part: list[Token], clauses: list[Clause], waiting: list[Token], default: Weight
-) -> None:
+def _add(part: list[Token], clauses: list[Clause], waiting: list[Token], default: Weight) -> None:
     own = bool(_hedges(part)) or any(token.tag in _VERBS for token in part)
     said = bool(clauses) and bool(clauses[-1].tokens)
     cut = part[0].tag in {"BUT", "COLON", "FALLBACK", "REASON", "CONDITION"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import TypeVar
+from typing import TypeVar, cast, get_args
 
 from moorage_policies.errors import BadInputError
 from moorage_policies.hints.intent import (
@@ -14,6 +14,7 @@ from moorage_policies.hints.intent import (
     MAX_WORD_CHARS,
     Intent,
     IntentClass,
+    Measure,
     Op,
     ParsedHint,
     Quantity,
@@ -22,6 +23,7 @@ from moorage_policies.hints.intent import (
 )
 from moorage_policies.hints.units import RESOURCE_DIMENSIONS, fits
 
+_MEASURES: tuple[Measure, ...] = get_args(Measure)
 Choice = TypeVar("Choice", bound=StrEnum)
 _FIELDS = ("class", "sign", "target", "quantity", "topologyKey", "weight")
 _QUANTITY_FIELDS = ("resource", "op", "value", "unit", "measure")
@@ -105,9 +107,9 @@ def _quantity(value: object, field: str) -> Quantity:
     if not isinstance(resource, str) or resource not in RESOURCE_DIMENSIONS:
         raise BadInputError(f"must be one of {', '.join(RESOURCE_DIMENSIONS)}", field=field)
     op = _choice(Op, data.get("op"), f"{field}.op")
-    measure = data.get("measure", "Free")
-    if measure != "Free" and measure != "Used":
+    if data.get("measure", "Free") not in _MEASURES:
         raise BadInputError("must be Free or Used", field=f"{field}.measure")
+    measure = cast("Measure", data.get("measure", "Free"))
     if op in {Op.MOST, Op.LEAST}:
         return Quantity(resource, op, measure=measure)
     unit = data.get("unit")
@@ -130,7 +132,9 @@ def _object(value: object, fields: tuple[str, ...], field: str) -> Mapping[str, 
         raise BadInputError("must be an object", field=field)
     unknown = sorted(str(key) for key in value if key not in fields)
     if unknown:
-        raise BadInputError(f"unknown {', '.join(unknown)}; known: {', '.join(fields)}", field=field)
+        raise BadInputError(
+            f"unknown {', '.join(unknown)}; known: {', '.join(fields)}", field=field
+        )
     return value
 
 

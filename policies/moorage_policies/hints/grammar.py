@@ -20,8 +20,8 @@ from moorage_policies.hints.intent import (
     Sign,
     Weight,
 )
-from moorage_policies.hints.neighbours import SAME_AS_BEFORE
 from moorage_policies.hints.language import is_english
+from moorage_policies.hints.neighbours import SAME_AS_BEFORE
 from moorage_policies.hints.patterns import Rule, find_at, letters
 from moorage_policies.hints.tokens import Token, tokenise
 
@@ -56,7 +56,7 @@ def parse_hint(text: str | bytes) -> ParsedHint:
             return ParsedHint(refusal=Refusal.NOT_TEXT)
     if len(text) > MAX_TEXT_CHARS:
         return ParsedHint(refusal=Refusal.TOO_LONG)
-    if any(0xD800 <= ord(character) <= 0xDFFF for character in text):
+    if any("\ud800" <= character <= "\udfff" for character in text):  # half a character
         return ParsedHint(refusal=Refusal.NOT_TEXT)
     if not is_english(text):
         return ParsedHint(refusal=Refusal.NOT_ENGLISH)
@@ -79,9 +79,7 @@ def _resolve(said: Iterable[Intent], before: Sequence[Intent]) -> list[Intent]:
     """Return intents with "the same node" taken as the node of what was named before."""
     named = next((i.target for i in reversed(before) if i.target and i.kind in _OF_PODS), SELF)
     return [
-        replace(intent, target=named)
-        if intent.target == SAME_AS_BEFORE
-        else intent
+        replace(intent, target=named) if intent.target == SAME_AS_BEFORE else intent
         for intent in said
     ]
 
@@ -130,9 +128,7 @@ class _Reading:
         tokens = self.clause.tokens
         for candidate in RULES:
             negative = self.negative and (candidate.carries or self.negated_at >= self.list_from)
-            match = find_at(
-                candidate, text, tokens, at, negator=self.negator if negative else ""
-            )
+            match = find_at(candidate, text, tokens, at, negator=self.negator if negative else "")
             if match is None:
                 continue
             found, end = match

@@ -7,16 +7,17 @@ import unicodedata
 
 from moorage_policies.hints.lexicon import correct, knows
 from moorage_policies.hints.shapes import shape_of
+from moorage_policies.hints.wordlists import words
 
-_FOREIGN = frozenset(
+_FOREIGN = words(
     """
-    wie aber als dass noch doch
-    der die das den dem ein eine einen einem einer und oder nicht kein keine auf auch bei beim
-    bitte mit ohne nah nahe weit weg von vom zum zur für über unter neben möglichst wenn sollte soll
-    ist sind wird werden nur sehr lieber am im ans knoten
+    wie aber als dass noch doch der die das den dem ein eine einen einem einer und oder nicht kein
+    keine auf auch bei beim bitte mit ohne nah nahe weit weg von vom zum zur für über unter neben
+    möglichst wenn sollte soll ist sind wird werden nur sehr lieber am im ans knoten
 
     le la les un une des du et ou pas ne sur près proche loin avec sans pour dans éviter évitez si
-    nœud nœuds noeud noeuds est sont très plus moins veuillez aux au ce cette de préférer merci svp
+    nœud nœuds noeud noeuds est sont très plus moins veuillez aux au ce cette de préférer merci
+    svp
 
     el los las una unos unas y o no cerca lejos con sin por para en evitar favor nodo nodos muy si
     del al que mejor preferir preferiblemente es son trabajos
@@ -26,19 +27,20 @@ _FOREIGN = frozenset(
 
     os as um uma em perto longe com sem nó nós evite não dos das do na no ao preferência
 
-    het een van naar niet geen dicht bij ver op met zonder voor en te zijn graag alsjeblieft knooppunt
+    het een van naar niet geen dicht bij ver op met zonder voor en te zijn graag alsjeblieft
+    knooppunt
 
     blisko daleko od na z nie w do przy bez proszę węzeł węzły lub oraz jest i
 
-    nära långt från på och inte ett en med utan för till nod noder är tæt ved ikke og til uden lähellä
-    ei ja kaukana solmu yakın uzak değil ve ile için lütfen düğüm dekat jauh dari dengan tidak jangan
-    tolong untuk blízko daleko uzlu prosím közel távol aproape departe și
-    """.split()
+    nära långt från på och inte ett en med utan för till nod noder är tæt ved ikke og til uden
+    lähellä ei ja kaukana solmu uzak değil ve ile için lütfen düğüm dekat jauh dari dengan
+    tidak jangan tolong untuk blízko daleko uzlu prosím közel távol aproape departe și
+    """
 )
-_BOTH = frozenset(
+_BOTH = words(
     "a an as at am in on or so to do no me we he is be by i per plus die des en es un si son la non "
     "ha de per ad os au ne su da e o y z w km na al so im il li lo mi in via ve el ed te le das du"
-    " min max".split()
+    " min max"
 )
 """Short words that English text about clusters holds as well, abbreviations included."""
 _FEW_WORDS = 3
@@ -47,19 +49,19 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")  # noqa: RUF001
 
 def is_english(text: str) -> bool:
     """Return whether the text reads as English, as far as it has words at all."""
-    words = [word.casefold() for word in _WORD.findall(text[:4000])]
-    letters = sum(len(word) for word in words)
+    said = [word.casefold() for word in _WORD.findall(text)]
+    letters = sum(len(word) for word in said)
     if not letters:
         return True
-    latin = sum(_is_latin(character) for word in words for character in word)
+    latin = sum(_is_latin(character) for word in said for character in word)
     if latin * 2 <= letters:
         return False
-    foreign = sum(_is_foreign(word) for word in words)
-    english = sum(knows(word) or shape_of(word) is not None for word in words)
-    shared = sum(word in _BOTH or len(word) == 1 for word in words)
+    foreign = sum(_is_foreign(word) for word in said)
+    english = sum(knows(word) or shape_of(word) is not None for word in said)
+    shared = sum(word in _BOTH or len(word) == 1 for word in said)
     if foreign and foreign >= english - shared:
         return False
-    doubtful = len(words) > _FEW_WORDS and 3 * (english + _misspelled(words)) < len(words)
+    doubtful = len(said) > _FEW_WORDS and 3 * (english + _misspelled(said)) < len(said)
     return not doubtful
 
 
@@ -71,5 +73,5 @@ def _is_foreign(word: str) -> bool:
     return (word in _FOREIGN and word not in _BOTH) or not word.isascii()
 
 
-def _misspelled(words: list[str]) -> int:
-    return sum(not knows(word) and correct(word) != word for word in words)
+def _misspelled(said: list[str]) -> int:
+    return sum(not knows(word) and correct(word) != word for word in said)

@@ -1,4 +1,4 @@
-"""The vocabulary made searchable: phrases with their inflections, and a forgiving spelling check."""
+"""The vocabulary made searchable: phrases with inflections, and a forgiving spelling check."""
 
 from __future__ import annotations
 

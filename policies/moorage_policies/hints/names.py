@@ -14,7 +14,9 @@ _ODD = (
 )
 """Known words that may be part of a name ("storage", "stable diffusion", "spot manager")."""
 _PLAIN_ODD = _ODD.replace("MOST|LEAST|", "")
-_NAMESPACE = "(?:(?:IN|OF)?DET*NS(?:NAMED)?(?:NAME|SHARE|FEATURE|PREFER|PLACE|FILL)|(?:IN|OF)DET*NAME NS)"
+_NAMESPACE = (
+    "(?:(?:IN|OF)?DET*NS(?:NAMED)?(?:NAME|SHARE|FEATURE|PREFER|PLACE|FILL)|(?:IN|OF)DET*NAME NS)"
+)
 _SELECTED = "(?:LABELLED|WITH|NAMED|RUNS|DET)*SELECTOR"
 _BEFORE = "(?:DET|OTHER|TO|OF|WITH)*"
 _SINGULAR = f"""(?:
@@ -32,7 +34,7 @@ TARGET = f"(?:{_SINGULAR})"
 """One thing that runs as pods."""
 _NEXT = f"""(?:{_BEFORE}(?:NAME{{1,4}}(?:PODS|REPLICA)*|(?:PODS)?{_SELECTED}|PODS NAME|REPLICA)
     (?!NODES|POOL|NS|DOMAIN|GPU|TOGETHER|APART|WITHREL|PREFER|PLACE))"""
-TARGETS = f"(?:{TARGET}(?!NODES|POOL)(?:(?:COMMA|AND|NOT)+(?:WITH|TO|OF)?{_NEXT})*)"
+TARGETS = f"(?:{TARGET}(?!NODES|POOL)(?:(?:COMMA|AND|NOT)+(?:WITH|TO|OF)?{_NEXT}){{0,15}})"
 """One or more such things, listed."""
 
 _LEVELLED = {"PODS", "REPLICA", "DET", "OTHER", "OF", "TO", "WITH", "IN", "NS", "NAMED", "LABELLED"}

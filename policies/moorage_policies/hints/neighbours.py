@@ -157,38 +157,62 @@ _NUMBER = "<n:NUM>UNIT?"
 RULES: tuple[Rule, ...] = (
     # spreading and gathering the own replicas
     rule(f"ONEPER(?:DET|OTHER|DIFFERENT)*{_DOMAIN}", _spread),
-    rule("PER(?:REPLICA|PODS|ONE)(?:PLACE|IN|TO|FILL)*(?:DET|DIFFERENT|OTHER)*"
-         f"(?:ALONE|{_DOMAIN})", _spread),
-    rule(f"SPREAD(?:DET|OTHER)*(?:RES|GPU|USED)+(?:SPREAD|BALANCE|{_OVER}*(?:DOMAIN|NODES))*",
-         _even_load),
-    rule(f"SPREAD(?:DET|OTHER|REPLICA|PODS|PLACE|SPREAD|FILL|APART|SURVIVE)*{_OVER}+{_DOMAIN}"
-         "(?:LOSS)*", _spread),
+    rule(
+        f"PER(?:REPLICA|PODS|ONE)(?:PLACE|IN|TO|FILL)*(?:DET|DIFFERENT|OTHER)*(?:ALONE|{_DOMAIN})",
+        _spread,
+    ),
+    rule(
+        f"SPREAD(?:DET|OTHER)*(?:RES|GPU|USED)+(?:SPREAD|BALANCE|{_OVER}*(?:DOMAIN|NODES))*",
+        _even_load,
+    ),
+    rule(
+        f"SPREAD(?:DET|OTHER|REPLICA|PODS|PLACE|SPREAD|FILL|APART|SURVIVE)*{_OVER}+{_DOMAIN}"
+        "(?:LOSS)*",
+        _spread,
+    ),
     rule(f"SPREAD(?:{TARGET})?SPREAD*{_OVER}+{_ANY_DOMAIN}", _spread),
     rule(f"SPREAD{_OVER}*<domain:NAME>", _spread),
     rule("SPREAD(?:DET|OTHER|REPLICA|PODS|SPREAD|APART|FILL)*", _spread_alone),
     rule("<domain:DOMAIN>FILL*(?:SPREAD|LOSS)+", _spread),
     rule("MOST(?:DET|DIFFERENT|OTHER)*<domain:DOMAIN>", _spread),
     rule(f"(?:RES|USED|GPU)+(?:FILL|PLACE|IS)*SPREAD(?:{_OVER}+(?:DOMAIN|NODES)+)?", _even_load),
-    rule(f"PART(?:DET|OTHER)*REPLICA", _spread),
+    rule("PART(?:DET|OTHER)*REPLICA", _spread),
     rule(f"COLOC{_OWN}", _self_together),
     rule(f"SURVIVE(?:DET|OTHER|LOSS|OF|ONE|SAME)*{_DOMAIN}(?:LOSS)*", _spread),
     rule(f"(?:LOSS)(?:DET|OTHER|OF|ONE|SAME)*{_DOMAIN}(?:LOSS)*", _spread),
     rule(f"PACK*{_OWN}{_DOING}{_SAME}{_DOMAIN}", _self_together),
     rule(f"{_OWN}{_DOING}(?:DIFFERENT|OTHER|PART)+{_DOMAIN}(?!THAN|OF|WITH|AWAY|TO)", _spread),
     rule(f"{_SAME}{_DOMAIN}(?:FOR|OF|IN|PLACE)*{_OWN}", _self_together),
-    rule(f"(?:IN)*(?:DIFFERENT|PART)+{_DOMAIN}(?!THAN|OF|WITH|AWAY|TO)(?:(?:FOR|OF)+{_OWN})?", _spread),
+    rule(
+        f"(?:IN)*(?:DIFFERENT|PART)+{_DOMAIN}(?!THAN|OF|WITH|AWAY|TO)(?:(?:FOR|OF)+{_OWN})?",
+        _spread,
+    ),
     rule(f"{_OWN}{_DOING}(?:APART|AWAY(?:DET|OTHER)*REPLICA)", _spread),
     # sharing
-    rule(f"(?:IN)*(?:DIFFERENT|PART)+{_DOMAIN}(?:THAN|OF|WITH|AWAY|TO)+<targets:{TARGETS}>",
-         _apart_from),
-    rule(f"(?:IN)*{_SAME}{_DOMAIN}(?:THAN|OF|WITH|AND|IN|TO|RUNS|PLACE|FILL)+(?:IN|DET)*"
-         f"<targets:{TARGETS}>", _join, carries=False),
-    rule(f"SHARE(?:DET|OTHER)*{_DOMAIN}(?:WITH|OF|TO|AND)*<targets:{TARGETS}>", _join,
-         carries=False),
-    rule(f"(?:COLOC|SHARE)+(?:DET|FILL|REPLICA|PODS|NODES)*(?:WITH|TO|IN|OF)+<targets:{TARGETS}>"
-         f"(?:IN*{_SAME}{_DOMAIN})?", _join, carries=False),
-    rule(f"(?:WITHREL|COLOC|SHARE)+(?:WITH|FOR|TO|IN)*<targets:{TARGETS}>"
-         f"(?:IN*{_SAME}{_DOMAIN})?", _join, carries=False),
+    rule(
+        f"(?:IN)*(?:DIFFERENT|PART)+{_DOMAIN}(?:THAN|OF|WITH|AWAY|TO)+<targets:{TARGETS}>",
+        _apart_from,
+    ),
+    rule(
+        f"(?:IN)*{_SAME}{_DOMAIN}(?:THAN|OF|WITH|AND|IN|TO|RUNS|PLACE|FILL)+(?:IN|DET)*"
+        f"<targets:{TARGETS}>",
+        _join,
+        carries=False,
+    ),
+    rule(
+        f"SHARE(?:DET|OTHER)*{_DOMAIN}(?:WITH|OF|TO|AND)*<targets:{TARGETS}>", _join, carries=False
+    ),
+    rule(
+        f"(?:COLOC|SHARE)+(?:DET|FILL|REPLICA|PODS|NODES)*(?:WITH|TO|IN|OF)+<targets:{TARGETS}>"
+        f"(?:IN*{_SAME}{_DOMAIN})?",
+        _join,
+        carries=False,
+    ),
+    rule(
+        f"(?:WITHREL|COLOC|SHARE)+(?:WITH|FOR|TO|IN)*<targets:{TARGETS}>(?:IN*{_SAME}{_DOMAIN})?",
+        _join,
+        carries=False,
+    ),
     rule(f"{_OWN}{_DOING}TOGETHER(?:IN*(?:SAME|ONE|DET)*{_DOMAIN})?", _self_together),
     rule(f"<targets:{TARGETS}>(?:PLACE|FILL)*TOGETHER(?:IN*(?:SAME|ONE|DET)*{_DOMAIN})?", _join),
     rule(f"TOGETHER(?:IN*(?:SAME|ONE|DET)*{_DOMAIN})?(?=$|COMMA|AND)", _self_together),
@@ -198,16 +222,24 @@ RULES: tuple[Rule, ...] = (
     rule(f"NODES+(?:RUNS|WITH|PLACE|NOT)+<targets:{TARGETS}>", _join),
     rule(f"RUNS+<targets:{TARGETS}>", _join),
     # nearness
-    rule(f"(?:WITHIN|LE){_NUMBER}(?:LATENCY|FILL)?(?:OF|TO|NEAR|AWAY|IN)+<targets:{TARGETS}>",
-         _within),
+    rule(
+        f"(?:WITHIN|LE){_NUMBER}(?:LATENCY|FILL)?(?:OF|TO|NEAR|AWAY|IN)+<targets:{TARGETS}>",
+        _within,
+    ),
     rule(f"<op:LE?>{_NUMBER}(?:NEAR|LATENCY TO|LATENCY OF)<targets:{TARGETS}>", _within),
-    rule(f"(?:NEAR|LATENCY(?:TO|OF|WITH|BETWEEN)?)<targets:{TARGETS}>(?:IS|FILL|PLACE|PREFER|OF|HIGH|LOW|DET)*"
-         f"<op:LE|WITHIN>{_NUMBER}", _within),
+    rule(
+        f"(?:NEAR|LATENCY(?:TO|OF|WITH|BETWEEN)?)<targets:{TARGETS}>(?:IS|FILL|PLACE|PREFER|OF|HIGH|LOW|DET)*"
+        f"<op:LE|WITHIN>{_NUMBER}",
+        _within,
+    ),
     rule(f"LATENCY(?:IS|FILL|PLACE|PREFER|OF|HIGH|LOW|DET)*<op:LE|WITHIN>{_NUMBER}", _within),
     rule(f"<op:LE>{_NUMBER}LATENCY", _within),
     rule("NEAR(?:TO|IN|OF|DET)*(?:DOMAIN)*<known:ZONE|REGION>", _near_places, carries=False),
-    rule("NEAR(?:TO|IN|OF|DET)*<domain:DOMAIN|NODES><ids:(?:NAME|NUM|DET)>", _near_places,
-         carries=False),
+    rule(
+        "NEAR(?:TO|IN|OF|DET)*<domain:DOMAIN|NODES><ids:(?:NAME|NUM|DET)>",
+        _near_places,
+        carries=False,
+    ),
     rule(f"NEAR(?:NEAR|TO|OF|IN|FILL|RUNS)*<targets:{TARGETS}>", _near_pods, carries=False),
     rule(f"LATENCY(?:TO|OF|WITH|BETWEEN)+<targets:{TARGETS}>", _near_pods, carries=False),
     rule(f"<targets:{TARGETS}>(?:PLACE|FILL)*NEAR(?=$|COMMA|AND)", _near_pods),

@@ -43,8 +43,8 @@ class Found:
 
 
 Build = Callable[[Found], Sequence[Intent] | None]
-"""Makes intents of a match: none at all when the words make no sense (three GB of CPU), ``None`` when
-the rule turns out not to apply and others may."""
+"""Makes intents of a match: none at all when the words make no sense (three GB of CPU), ``None``
+when the rule turns out not to apply and others may."""
 
 
 @dataclass(frozen=True, slots=True)

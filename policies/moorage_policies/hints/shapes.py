@@ -37,7 +37,7 @@ UNIT_NAMES: dict[str, str] = {
         "Tbps": "tbps tbit/s",
         "usd/h": "usd/h usd/hr $/h $/hr",
         "ns": "ns nanoseconds",
-        "us": "us µs μs microsecond microseconds usec",  # noqa: RUF001
+        "us": "us µs μs microsecond microseconds usec",
         "ms": "ms msec msecs millisecond milliseconds millis",
         "s": "s sec secs second seconds",
         "minutes": "minute minutes min mins",
@@ -48,13 +48,29 @@ UNIT_NAMES: dict[str, str] = {
         "years": "year years yr yrs",
         "W": "w watt watts",
         "kW": "kw kilowatt kilowatts",
-        "?": "hz khz mhz ghz rpm fps flops tflops teraflops petaflops km miles meters metres degrees",
+        "?": "hz khz mhz ghz rpm fps flops tflops teraflops petaflops km miles meters metres",
     }.items()
     for name in names.split()
 }
 """Unit by the way people write it; ``?`` for units that measure nothing a node has."""
 
-_STUCK_ONLY = {"us", "g", "t", "b", "s", "h", "d", "w", "m", "mi", "ki", "ti", "gi", "min", "second"}
+_STUCK_ONLY = {
+    "us",
+    "g",
+    "t",
+    "b",
+    "s",
+    "h",
+    "d",
+    "w",
+    "m",
+    "mi",
+    "ki",
+    "ti",
+    "gi",
+    "min",
+    "second",
+}
 """Letters that mean a unit only right after a number."""
 _COUNTS = {
     "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
@@ -63,7 +79,7 @@ _COUNTS = {
     "eighty": 80, "ninety": 90, "hundred": 100, "dozen": 12, "couple": 2,
 }  # fmt: skip
 _SHARES = {"half": 50, "quarter": 25, "third": 33, "three-quarters": 75}
-_NUMBER = re.compile(r"([$€£]?)(\d[\d,]*(?:\.\d+)?)(\+?)([a-zµμ%][a-z/%]*)?(\+?)")  # noqa: RUF001
+_NUMBER = re.compile(r"([$€£]?)(\d[\d,]*(?:\.\d+)?)(\+?)([a-zµμ%][a-z/%]*)?(\+?)")
 _MODELS = re.compile(
     r"(?:nvidia-)?(?:"
     r"(?:h100|h200|h800|h20|gh200|b100|b200|b300|gb200|gb300|a100|a800|a10g?|a16|a30|a40|a2|a6000|"
@@ -79,7 +95,7 @@ _REGION_STEM = (
     r"(?:us|eu|ap|ca|sa|af|me|il|cn|mx|us-gov|europe|asia|australia|northamerica|southamerica|africa)"
     r"-(?:north|south|east|west|central|northeast|southeast|northwest|southwest)"
 )
-_AWS_ZONE = re.compile(_REGION_STEM + r"-?\d+-?[a-f]")
+_ZONE = re.compile(_REGION_STEM + r"-?\d+-?[a-f]")
 _REGION = re.compile(_REGION_STEM + r"(?:-?\d+)?|(?:east|west|central|north|south)us\d?|"
                      r"(?:west|north)europe")  # fmt: skip
 _INSTANCE = re.compile(
@@ -104,23 +120,18 @@ def shape_of(word: str) -> Shape | None:
 
 def _number(word: str) -> Shape | None:
     found = _NUMBER.fullmatch(word)
-    if found is None:
+    number = None if found is None else _to_number(found[2])
+    if found is None or number is None:
         return None
-    currency, digits, plus, unit, trailing_plus = found.groups()
-    number = _to_number(digits)
-    if number is None:
-        return None
-    tag = "NUMPLUS" if plus or trailing_plus else "NUM"
-    if currency:
-        return Shape(tag, "usd/h", number)
-    if not unit:
-        return Shape(tag, "", number)
-    if unit == "m":
-        return Shape(tag, "millicores", number)
-    if unit == "x":
-        return Shape(tag, "", number)
-    name = UNIT_NAMES.get(unit)
-    return None if name is None else Shape(tag, name, number)
+    currency, _digits, plus, unit, trailing_plus = found.groups()
+    name = "usd/h" if currency else _STUCK_UNITS.get(unit or "", UNIT_NAMES.get(unit or ""))
+    return (
+        None if name is None else Shape("NUMPLUS" if plus or trailing_plus else "NUM", name, number)
+    )
+
+
+_STUCK_UNITS = {"": "", "x": "", "m": "millicores"}
+"""What may stand right behind a number besides the usual units."""
 
 
 def _to_number(digits: str) -> float | None:
@@ -134,16 +145,13 @@ def _to_number(digits: str) -> float | None:
 def _identifier(word: str) -> Shape | None:
     if (selector := _SELECTOR.fullmatch(word)) is not None:
         return Shape("SELECTOR", f"{selector[1]}={selector[2]}")
-    if (slice_ := _MIG.fullmatch(word)) is not None:
-        return Shape("ACCEL", f"mig-{slice_[1]}" if slice_[1] else "mig")
+    if (partition := _MIG.fullmatch(word)) is not None:
+        return Shape("ACCEL", f"mig-{partition[1]}" if partition[1] else "mig")
     if _MODELS.fullmatch(word) is not None:
         return Shape("ACCEL", _model_name(word))
-    if _AWS_ZONE.fullmatch(word) is not None:
-        return Shape("ZONE", word)
-    if _REGION.fullmatch(word) is not None:
-        return Shape("REGION", word)
-    if _INSTANCE.fullmatch(word) is not None:
-        return Shape("INSTANCE", word)
+    for tag, pattern in (("ZONE", _ZONE), ("REGION", _REGION), ("INSTANCE", _INSTANCE)):
+        if pattern.fullmatch(word) is not None:
+            return Shape(tag, word)
     return None
 
 

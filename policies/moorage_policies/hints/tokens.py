@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from moorage_policies.hints.lexicon import LEXICON, LONGEST_PHRASE, WORDS, correct
 from moorage_policies.hints.shapes import UNIT_NAMES, Shape, shape_of
+from moorage_policies.hints.wordlists import words
 
 NAME = "NAME"
 """Tag of words that no phrase knows: names of pods, pools, kinds of node, or plain noise."""
@@ -40,14 +41,14 @@ _WORD = re.compile(
     """,
     re.VERBOSE,
 )
-_OPENERS = set(
+_OPENERS = words(
     "high low non same large big small cross multi single least most anti co under over highly "
     "lightly heavily energy cost power noise memory same-zone fast slow more less not well less "
-    "no sub fully nearly half extra very too much long short".split()
+    "no sub fully nearly half extra very too much long short"
 )
-_CLOSERS = set(
+_CLOSERS = words(
     "only level wide aware rich efficient free based backed enabled capable hungry heavy intensive "
-    "optimised equipped friendly sensitive saving constrained poor spreading spread usage".split()
+    "optimised equipped friendly sensitive saving constrained poor spreading spread usage"
 )
 _PLACES = {"zone", "rack", "region", "switch", "az"}
 _SPACED_MODEL = re.compile(
@@ -57,7 +58,10 @@ _CONTRACTIONS = (
     (re.compile(r"\b(?:can't|cant|cannot)\b"), "can not"),
     (re.compile(r"\b(?:won't|wont)\b"), "will not"),
     (re.compile(r"\bdon't\b|\bdont\b"), "do not"),
-    (re.compile(r"\b(does|is|are|was|should|would|could|must|did|has|have|need)n['o]?t\b"), r"\1 not"),
+    (
+        re.compile(r"\b(does|is|are|was|should|would|could|must|did|has|have|need)n['o]?t\b"),
+        r"\1 not",
+    ),
     (re.compile(r"\b(i|we|you|they|it|he|she)'d\b"), r"\1 would"),
     (re.compile(r"'(?:s|m|re|ve|ll)\b"), ""),
 )
@@ -81,7 +85,11 @@ def level(text: str) -> str:
 
 def _words(plain: str) -> list[Token]:
     tokens: list[Token] = []
+    last = ""
     for raw in _WORD.findall(plain):
+        if raw == last:
+            continue  # "really really": nothing new, and endless repeats would cost time
+        last = raw
         if raw in _PUNCTUATION:
             tokens.append(Token(raw, _PUNCTUATION[raw]))
             continue
@@ -117,7 +125,9 @@ def _comes_apart(parts: list[str]) -> bool:
         return True
     if not all(_familiar(part) for part in parts):
         return False
-    return parts[0][0].isdigit() or parts[0] in _OPENERS or parts[-1] in _CLOSERS or _is_mixed(parts)
+    return (
+        parts[0][0].isdigit() or parts[0] in _OPENERS or parts[-1] in _CLOSERS or _is_mixed(parts)
+    )
 
 
 def _is_mixed(parts: list[str]) -> bool:
@@ -132,24 +142,22 @@ def _shaped(word: str, shape: Shape) -> Token:
     return Token(word, shape.tag, shape.value, shape.number)
 
 
-def _phrases(words: list[Token]) -> list[Token]:
+def _phrases(said: list[Token]) -> list[Token]:
     """Return the words with known phrases joined, the longest first; misspellings forgiven."""
-    spelled = [correct(t.text) if t.tag == NAME else t.text for t in words]
+    spelled = [correct(t.text) if t.tag == NAME else t.text for t in said]
     tokens: list[Token] = []
     at = 0
-    while at < len(words):
-        token, length = _longest(words, spelled, at)
+    while at < len(said):
+        token, length = _longest(said, spelled, at)
         tokens.append(token)
         at += length
     return tokens
 
 
-def _longest(words: list[Token], spelled: list[str], at: int) -> tuple[Token, int]:
-    for length in range(min(LONGEST_PHRASE, len(words) - at), 0, -1):
+def _longest(said: list[Token], spelled: list[str], at: int) -> tuple[Token, int]:
+    for length in range(min(LONGEST_PHRASE, len(said) - at), 0, -1):
         meaning = LEXICON.get(tuple(spelled[at : at + length]))
-        if meaning is not None and (length > 1 or words[at].tag == NAME):
-            text = " ".join(word.text for word in words[at : at + length])
+        if meaning is not None and (length > 1 or said[at].tag == NAME):
+            text = " ".join(word.text for word in said[at : at + length])
             return Token(text, *meaning), length
-    return words[at], 1
-
-
+    return said[at], 1
