@@ -15,17 +15,23 @@ from moorage_policies.hints.intent import (
     Sign,
     Weight,
 )
+from moorage_policies.hints.score import HintScore, IntentScore, score_hint
+from moorage_policies.hints.signals import NO_SIGNALS, Signals
 
 __all__ = [
     "MAX_TEXT_CHARS",
+    "NO_SIGNALS",
     "SCHEMA_VERSION",
+    "HintScore",
     "Intent",
     "IntentClass",
+    "IntentScore",
     "Op",
     "ParsedHint",
     "Quantity",
     "Refusal",
     "Sign",
+    "Signals",
     "Weight",
     "canonical_intent",
     "canonical_set",
@@ -33,4 +39,5 @@ __all__ = [
     "intent_to_json",
     "intents_from_json",
     "parse_hint",
+    "score_hint",
 ]

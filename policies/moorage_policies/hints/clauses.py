@@ -122,10 +122,10 @@ def _starts_purpose(sentence: Sequence[Token], at: int) -> bool:
         return _in_contrast(sentence[:at])
     if at == 0 or not following or all(t.tag in _HOLLOW | _WEAK for t in sentence[:at]):
         return False
+    if token.text in {"to", "over"} and _is_comparison(sentence, at):
+        return True
     if token.tag == "TO":
-        return _is_contrast_to(sentence, at) or (
-            sentence[at - 1].tag not in _TAKE_TO and following[0].tag in _PURPOSES_TO
-        )
+        return sentence[at - 1].tag not in _TAKE_TO and following[0].tag in _PURPOSES_TO
     return token.text == "for" and any(t.tag in _PURPOSES_FOR for t in sentence[at + 1 : at + 3])
 
 
@@ -135,8 +135,8 @@ def _in_contrast(before: Sequence[Token]) -> bool:
     return lead is not None and lead.tag == "CONTRAST"
 
 
-def _is_contrast_to(sentence: Sequence[Token], at: int) -> bool:
-    """Return whether this is the "to" of "prefer on-demand to spot"."""
+def _is_comparison(sentence: Sequence[Token], at: int) -> bool:
+    """Return whether this is the "to" of "prefer on-demand to spot", or "over"."""
     prefers = any(t.text.startswith(("prefer", "favo")) for t in sentence[:at])
     after = sentence[at + 1 : at + 3]
     return prefers and any(t.tag in _COMPARED for t in after) and sentence[at - 1].tag in _COMPARED
@@ -157,7 +157,7 @@ def _drops(part: Sequence[Token], clauses: Sequence[Clause], *, dropping: bool) 
 
 
 def _is_purpose(part: Sequence[Token]) -> bool:
-    return part[0].tag == "TO" or part[0].text == "for"
+    return part[0].tag == "TO" or part[0].text in {"for", "over"}
 
 
 def _last(clauses: list[Clause]) -> Clause:

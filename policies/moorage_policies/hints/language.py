@@ -38,9 +38,8 @@ _FOREIGN = words(
     """
 )
 _BOTH = words(
-    "a an as at am in on or so to do no me we he is be by i per plus die des en es un si son la non "
-    "ha de per ad os au ne su da e o y z w km na al so im il li lo mi in via ve el ed te le das du"
-    " min max"
+    "a an as at am in on or so to do no me we he is be by i per plus die des en es un si son la "
+    "non ha de ad os au ne su da e o y z w km na al il li lo mi via ve el ed te le das du min max"
 )
 """Short words that English text about clusters holds as well, abbreviations included."""
 _FEW_WORDS = 3

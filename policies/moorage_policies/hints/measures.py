@@ -22,6 +22,7 @@ _COLUMNS = {
     "pods": (PODS,),
 }
 GPU_MEMORY_LABEL = "nvidia.com/gpu.memory"
+_LARGEST = 1e30
 _NEARLY = 0.5
 """Score just below the bound of a wish: a miss is never worth more than half a hit."""
 
@@ -59,7 +60,7 @@ def satisfaction(quantity: Quantity, have: FloatArray) -> FloatArray:
     assert quantity.value is not None
     assert quantity.unit is not None
     need = to_base(quantity.value, quantity.unit)
-    have = np.maximum(have, 0.0)
+    have = np.clip(have, 0.0, _LARGEST)
     short = _ratio(have, np.full_like(have, need))
     over = _ratio(np.full_like(have, need), have)
     if quantity.op is Op.AT_LEAST:
@@ -71,6 +72,7 @@ def satisfaction(quantity: Quantity, have: FloatArray) -> FloatArray:
 
 def stretched(have: FloatArray, *, more_is_better: bool) -> FloatArray:
     """Return amounts mapped to 0 (worst candidate) to 1 (best); all equal is one half."""
+    have = np.clip(have, -_LARGEST, _LARGEST)
     known = have[np.isfinite(have)]
     if not known.size:
         return np.full(have.shape, np.nan)

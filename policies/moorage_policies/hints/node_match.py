@@ -196,21 +196,20 @@ def _same_place(short: str, have: str, wanted: set[str]) -> bool:
 
 
 def _kind_mask(target: str, table: NodeTable) -> BoolArray | None:
+    """Return which nodes are of a kind; ``None`` when no label could tell."""
     words = name_words(target)
-    masks = [
+    told = [
         values_mask(table.label(key), _one_of(values))
         for key, values in _FEATURES.get(target, ())
         if table.label(key).values
     ]
-    masks += [
+    guessed = [
         values_mask(table.label(key), _one_of(_TRUE))
         for key in (target, f"node-role.kubernetes.io/{target}", f"moorage.dev/{target}")
-        if table.label(key).values
     ]
-    masks += [
+    guessed += [
         values_mask(table.label(key), lambda value: name_words(value.casefold()) == words)
         for key in _KIND_KEYS
-        if table.label(key).values
     ]
-    told = [mask for mask in masks if mask.any()] or (masks if target in _FEATURES else [])
+    told += [mask for mask in guessed if mask.any()]
     return np.logical_or.reduce(told) if told else None
