@@ -65,7 +65,9 @@ def _superlative(found: Found) -> list[Intent] | None:
     word = found["most"][0]
     if resource is None or (resource != "bandwidth" and word.text in _SPEEDY):
         return None
-    op = Op.MOST if word.tag == "MOST" else Op.LEAST
+    if word.tag in {"LE", "GE"} and not word.text.startswith(("max", "min")):
+        return None
+    op = Op.MOST if word.tag in {"MOST", "LE"} else Op.LEAST
     return _intents(found, Quantity(resource, op, measure=_measure(found, resource)))
 
 
@@ -163,11 +165,16 @@ def used(intent: Intent) -> Intent:
 _OP = "<op:(?:GE|LE|EQ)*>"
 _N = "<n:NUM|NUMPLUS>(?:FREE)?(?:UNIT|MONEY)?"
 _AFTER = "<after:(?:ORMORE|ORLESS)?>"
-_GLUE = "(?:DET|FREE|OF|OTHER|LEAST|MOST)*"
+_GLUE = "(?:FILL|DET|FREE|OF|OTHER|LEAST|MOST)*"
 _THING = "<thing:(?:RES|GPU)+(?:IN|OF|PER)?(?:DET)*(?:GPU|RES)?|PODS+|REPLICA>"
 _STATE = "(?:FREE|USED|ORMORE)*(?:(?:IS|PLACE|PREFER|FILL|HIGH|LOW)+(?:FREE|USED))?"
 _LINK = "(?:HIGH|LOW|USED|FREE|OF|DET|NODES|IN|IS|PLACE|PREFER|FILL|WITH|TO|THAN)*"
 _BEFORE = "(?:WITH|IN|OF|RUNS|NODES|DET)*"
+
+BOUNDED_QUALITIES: tuple[Rule, ...] = (
+    rule(f"(?:COST|CHEAP|ENERGY)+{_LINK}{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}", _amount),
+)
+"""Qualities with a number, tried before the qualities alone."""
 
 RULES: tuple[Rule, ...] = (
     rule(
@@ -185,7 +192,7 @@ RULES: tuple[Rule, ...] = (
     rule(f"{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}{_GLUE}{_THING}{_STATE}", _amount),
     rule(f"{_BEFORE}{_THING}{_LINK}{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}{_STATE}", _amount),
     rule(f"{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}(?:AGO|FREE|USED|PERHOUR)*", _amount),
-    rule(f"<most:MOST|LEAST>(?:THAN|MOST|LEAST)*{_GLUE}{_THING}(?:FREE|USED)*", _superlative),
+    rule(f"<most:MOST|LEAST|LE|GE>(?:THAN|MOST|LEAST)*{_GLUE}{_THING}(?:FREE|USED)*", _superlative),
     rule(f"{_THING}(?:USED|FREE|IS|PLACE|PREFER|FILL|DET)+<most:MOST|LEAST>", _superlative),
     rule(f"{_THING}<most:MOST|LEAST>(?=$|COMMA|AND)", _superlative),
     rule("(?:PACK|BUSY|IDLE)+(?:IN|TO|DET|OTHER|FILL|PLACE|BUSY|NODES|PACK)*", _load),

@@ -22,6 +22,8 @@ _HOLLOW = _SEPARATORS | _LOW | _HIGH | _VERBS | {
 }  # fmt: skip
 _TRAILING = ("as ", "second", "fallback", "plan b", "last resort", "backup", "runner up")
 """Beginnings of fallbacks that may stand behind the thing they speak of."""
+_SUBJECTS = {"we", "it", "they", "i"}
+_TAKES = {"use", "uses", "take", "takes"}
 _EMPTY_VERBS = _VERBS - {"SPREAD", "COLOC", "SHARE", "SURVIVE", "PACK"}
 """Verbs that need an object; the others wish for something by themselves."""
 _TAKE_TO = {"PREFER", "HIGH", "LOW", "AVOID", "NEAR", "IGNOREAFTER"}
@@ -103,7 +105,8 @@ def _parts(sentence: Sequence[Token]) -> list[list[Token]]:
     parts: list[list[Token]] = [[]]
     for i, token in enumerate(sentence):
         if _separates(token, sentence, i):
-            parts.append([])
+            if not (token.tag == "AND" and [t.tag for t in parts[-1]] == ["COMMA"]):
+                parts.append([])
         parts[-1].append(token)
     return [part for part in parts if part]
 
@@ -147,13 +150,22 @@ def _drops(part: Sequence[Token], clauses: Sequence[Clause], *, dropping: bool) 
     lead = part[0]
     if lead.tag == "REASON" and lead.text.startswith("so ") and lead.text != "so that":
         return not any(token.tag in _WISHING for token in part)
-    if any(token.tag == "SUBJECT" for token in part[:2]):
+    if any(token.tag == "SUBJECT" for token in part[:2]) or _is_usage(part):
         return True
     if lead.tag in _DROPPED:
         return True
     if dropping and lead.tag == "AND":
         return not any(token.tag in _VERBS for token in part)
     return bool(clauses) and _is_purpose(part)
+
+
+def _is_usage(part: Sequence[Token]) -> bool:
+    """Return whether this tells what the workload takes ("we use 3 GB")."""
+    texts = [token.text for token in part]
+    return any(
+        subject in _SUBJECTS and verb in _TAKES and part[i + 2].tag == "NUM"
+        for i, (subject, verb) in enumerate(zip(texts[:-2], texts[1:-1], strict=True))
+    )
 
 
 def _is_purpose(part: Sequence[Token]) -> bool:
@@ -191,12 +203,23 @@ def _announces(part: Sequence[Token]) -> bool:
     return any(token.tag == "FALLBACK" and not token.text.startswith(_TRAILING) for token in part)
 
 
+def _closes_list(part: Sequence[Token], before: Clause) -> bool:
+    """Return whether the hedge of "and on H100 if possible" is that of the whole list."""
+    tail = part[2:] if len(part) > 2 else []  # noqa: PLR2004 "and" and a first word
+    return (
+        part[0].tag == "AND" and not before.hedges and bool(_hedges(tail)) and not _hedges(part[:2])
+    )
+
+
 def _add(part: list[Token], clauses: list[Clause], waiting: list[Token], default: Weight) -> None:
-    own = bool(_hedges(part)) or any(token.tag in _VERBS for token in part)
     said = bool(clauses) and bool(clauses[-1].tokens)
+    own = any(token.tag in _VERBS for token in part) or (
+        bool(_hedges(part)) and not (said and _closes_list(part, clauses[-1]))
+    )
     cut = part[0].tag in {"BUT", "COLON", "FALLBACK", "REASON", "CONDITION"}
     if own or waiting or cut or not said:
         body = [*waiting, *(part[1:] if part[0].tag in _SEPARATORS - {"FALLBACK"} else part)]
         clauses.append(Clause(body, _hedges(body), default=default))
     else:
         clauses[-1].tokens.extend(part)
+        clauses[-1].hedges |= _hedges(part)

@@ -28,6 +28,7 @@ from moorage_policies.hints.tokens import Token, tokenise
 RULES: tuple[Rule, ...] = (
     *places.RULES,
     *neighbours.RULES,
+    *amounts.BOUNDED_QUALITIES,
     *qualities.RULES,
     *amounts.RULES,
     *places.KIND_RULES,
@@ -92,7 +93,8 @@ def _strongest(intents: Iterable[Intent]) -> list[Intent]:
         known = wishes.get(wish)
         if known is None or _WEIGHTS.index(intent.weight) > _WEIGHTS.index(known.weight):
             wishes[wish] = intent if known is None else replace(known, weight=intent.weight)
-    return list(wishes.values())
+    partition = any((intent.target or "").startswith("mig-") for intent in wishes.values())
+    return [i for i in wishes.values() if not (partition and i.target == "mig")]
 
 
 @dataclass(slots=True)
@@ -149,7 +151,7 @@ class _Reading:
             self._negate(token, at)
         elif token.tag in {"COMMA", "AND"}:
             self.list_from = at + 1
-            if self.said_since and self.negator_tag == "NOT" and token.tag == "COMMA":
+            if self.said_since and self.negator_tag == "NOT" and self._list_ends(at):
                 self.negative = False
         elif token.tag == "IGNOREAFTER":
             self.ignoring = True
@@ -160,6 +162,11 @@ class _Reading:
         elif token.tag in _REPORTED:
             self.unknown.append(f"{at}:{token.text}")
         return at + 1
+
+    def _list_ends(self, at: int) -> bool:
+        """Return whether a comma ends what "no" covers: no "or" or "and" closes the list later."""
+        later = {token.tag for token in self.clause.tokens[at:]}
+        return self.clause.tokens[at].tag == "COMMA" and "AND" not in later
 
     def _negate(self, token: Token, at: int) -> None:
         again = self.negative and not self.said_since and self.negated_at >= self.list_from

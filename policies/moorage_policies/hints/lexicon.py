@@ -82,9 +82,10 @@ def correct(word: str) -> str:
     """Return the vocabulary's word that this one misspells, or the word itself.
 
     Only letters count, the first letter must be right unless it was swapped with the second, and
-    ordinary English words are never taken for misspellings.
+    ordinary English words are never taken for misspellings, nor is who does something (balancer).
     """
-    if len(word) < _MIN_CHARS or not word.isalpha() or knows(word):
+    doer = len(word) > _MIN_CHARS + 1 and word.endswith(("er", "or", "ers", "ors"))
+    if len(word) < _MIN_CHARS or doer or not word.isalpha() or knows(word):
         return _SHORT_SLIPS.get(word, word)
     allowed = 2 if len(word) >= _TWO_ERRORS_CHARS else 1
     found = process.extract(

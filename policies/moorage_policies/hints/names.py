@@ -14,15 +14,16 @@ _ODD = (
 )
 """Known words that may be part of a name ("storage", "stable diffusion", "spot manager")."""
 _PLAIN_ODD = _ODD.replace("MOST|LEAST|", "")
-_NAMESPACE = (
-    "(?:(?:IN|OF)?DET*NS(?:NAMED)?(?:NAME|SHARE|FEATURE|PREFER|PLACE|FILL)|(?:IN|OF)DET*NAME NS)"
-)
+_NAMESPACE = "(?:(?:IN|OF)?DET*NS(?:NAMED)?(?:NAME|SHARE|FEATURE|PREFER|PLACE|FILL|RES|LOW|NEW|COST)|(?:IN|OF)DET*NAME NS)"
 _SELECTED = "(?:LABELLED|WITH|NAMED|RUNS|DET)*SELECTOR"
-_BEFORE = "(?:DET|OTHER|TO|OF|WITH)*"
+END = "(?=$|COMMA|AND|LOW|HIGH|FILL|IN|FALLBACK)"
+"""Where a wish may end without saying more."""
+_BEFORE = "(?:DET|OTHER|DIFFERENT|TO|OF|WITH)*"
 _SINGULAR = f"""(?:
     {_BEFORE}(?:PODS|REPLICA)*{_SELECTED}
-  | {_BEFORE}(?:PODS|REPLICA)(?:NAMED|LABELLED|DET)*NAME{{1,2}}(?!PODS|REPLICA)
+  | {_BEFORE}(?:PODS|REPLICA)+(?:NAMED|LABELLED|DET)*NAME{{1,2}}(?!PODS|REPLICA)
   | {_BEFORE}{_ODD}{{0,2}}NAME{{1,4}}(?:{_ODD}?(?=PODS))(?:PODS|REPLICA|SERVER)*
+  | {_BEFORE}NAME{{1,4}}RES(?:{END}|(?=PODS))(?:PODS|REPLICA|SERVER)*
   | {_BEFORE}NAME{{1,4}}(?:PODS|REPLICA|SERVER)*
   | {_BEFORE}(?:RES|GPU|USED|FREE|COST|BALANCE|MOST){{0,2}}NAME{{1,4}}(?:PODS|REPLICA|SERVER)*
   | {_BEFORE}{_PLAIN_ODD}{{1,3}}(?:PODS)+
@@ -38,14 +39,14 @@ TARGETS = f"(?:{TARGET}(?!NODES|POOL)(?:(?:COMMA|AND|NOT)+(?:WITH|TO|OF)?{_NEXT}
 """One or more such things, listed."""
 
 _LEVELLED = {"PODS", "REPLICA", "DET", "OTHER", "OF", "TO", "WITH", "IN", "NS", "NAMED", "LABELLED"}
-_LEVELLED |= {"RUNS", "NODES", "SERVER", "COMMA", "AND", "NOT"}
+_LEVELLED |= {"RUNS", "NODES", "SERVER", "COMMA", "AND", "NOT", "DIFFERENT"}
 
 
 def targets_of(tokens: Sequence[Token]) -> list[str]:
     """Return the target of each thing in a list."""
     things: list[list[Token]] = [[]]
     for token in tokens:
-        if token.tag in {"COMMA", "AND", "NOT"}:
+        if token.tag in {"COMMA", "AND", "NOT", "DIFFERENT"}:
             things.append([])
         else:
             things[-1].append(token)

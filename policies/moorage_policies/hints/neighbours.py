@@ -14,7 +14,7 @@ from moorage_policies.hints.intent import (
     Op,
     Quantity,
 )
-from moorage_policies.hints.names import TARGET, TARGETS, targets_of
+from moorage_policies.hints.names import END, TARGET, TARGETS, targets_of
 from moorage_policies.hints.patterns import Found, Rule, rule
 from moorage_policies.hints.places import places_of
 from moorage_policies.hints.tokens import Token
@@ -179,7 +179,10 @@ RULES: tuple[Rule, ...] = (
     rule("PART(?:DET|OTHER)*REPLICA", _spread),
     rule(f"COLOC{_OWN}", _self_together),
     rule(f"SURVIVE(?:DET|OTHER|LOSS|OF|ONE|SAME)*{_DOMAIN}(?:LOSS)*", _spread),
-    rule(f"(?:LOSS)(?:DET|OTHER|OF|ONE|SAME)*{_DOMAIN}(?:LOSS)*", _spread),
+    rule(
+        f"LOSS(?:DET|OTHER|OF|ONE|SAME)*{_DOMAIN}(?:LOSS|NEVER|NOT|FILL|REPLICA|PLACE|OTHER)*",
+        _spread,
+    ),
     rule(f"PACK*{_OWN}{_DOING}{_SAME}{_DOMAIN}", _self_together),
     rule(f"{_OWN}{_DOING}(?:DIFFERENT|OTHER|PART)+{_DOMAIN}(?!THAN|OF|WITH|AWAY|TO)", _spread),
     rule(f"{_SAME}{_DOMAIN}(?:FOR|OF|IN|PLACE)*{_OWN}", _self_together),
@@ -215,7 +218,10 @@ RULES: tuple[Rule, ...] = (
     ),
     rule(f"{_OWN}{_DOING}TOGETHER(?:IN*(?:SAME|ONE|DET)*{_DOMAIN})?", _self_together),
     rule(f"<targets:{TARGETS}>(?:PLACE|FILL)*TOGETHER(?:IN*(?:SAME|ONE|DET)*{_DOMAIN})?", _join),
-    rule(f"TOGETHER(?:IN*(?:SAME|ONE|DET)*{_DOMAIN})?(?=$|COMMA|AND)", _self_together),
+    rule(
+        f"TOGETHER(?:IN*(?:SAME|ONE|DET)*{_DOMAIN})?(?!(?:FILL|DET)*(?:WITH|NAME|PODS|TO))",
+        _self_together,
+    ),
     rule(f"NODES+(?:DET|FILL)*NOT(?:RUNS|WITH|PLACE)+<targets:{TARGETS}>", _apart_from),
     rule(f"PART(?:FILL|DET|PODS|REPLICA)*OF<targets:{TARGETS}>", _apart_from, carries=False),
     rule(f"(?:IN|DET)*<domain:DOMAIN|NODES>RUNS+<targets:{TARGETS}>PLACE?", _join),
@@ -242,7 +248,7 @@ RULES: tuple[Rule, ...] = (
     ),
     rule(f"NEAR(?:NEAR|TO|OF|IN|FILL|RUNS)*<targets:{TARGETS}>", _near_pods, carries=False),
     rule(f"LATENCY(?:TO|OF|WITH|BETWEEN)+<targets:{TARGETS}>", _near_pods, carries=False),
-    rule(f"<targets:{TARGETS}>(?:PLACE|FILL)*NEAR(?=$|COMMA|AND)", _near_pods),
+    rule(f"<targets:{TARGETS}>(?:PLACE|FILL)*NEAR{END}", _near_pods),
     rule("(?:LEAST|MOST)?LATENCY", _low_latency),
     # keeping away
     rule(f"AWAY<targets:{TARGETS}>(?:IN*{_SAME}{_DOMAIN})?", _away, carries=False),
@@ -250,9 +256,11 @@ RULES: tuple[Rule, ...] = (
     rule("(?:DET)*ALONE(?:IN|DET|ALONE|TO)*<domain:(?:NODES|DOMAIN)*>", _alone),
 )
 
+_AFTER_NO = "(?<=NOT|AVOID|NEVER|AND|COMMA|DET|OTHER|PLACE|PREFER|FILL|OF|IN|WITH|TO|RUNS|SHARE)"
+
 LAST_RULES: tuple[Rule, ...] = (
     rule(f"WITH+<targets:{TARGETS}>", _with, carries=False),
-    rule(f"IN+SAME{_DOMAIN}(?=$|COMMA|AND)", _same_as_before),
-    rule(f"(?<!NODES DET)<targets:{TARGETS}>(?:IN(?:SAME|DET|ONE)*NODES)?", _unwanted),
+    rule(f"IN+SAME{_DOMAIN}{END}", _same_as_before),
+    rule(f"{_AFTER_NO}(?<!NODES DET)<targets:{TARGETS}>(?:IN(?:SAME|DET|ONE)*NODES)?", _unwanted),
 )
 """Bare names, tried when nothing else fits."""

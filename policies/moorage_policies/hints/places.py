@@ -110,9 +110,12 @@ _BYTES = "NUM UNIT?"
 
 RULES: tuple[Rule, ...] = (
     rule(f"{_BEFORE}<form:FORM>(?:FILL|OF|DET|GPU)*<model:ACCEL>{_CARD}", _accelerator),
-    rule(f"{_BEFORE}<size:{_BYTES}>GPU*<model:ACCEL><form:FORM?>{_CARD}", _accelerator),
     rule(
-        f"{_BEFORE}VENDOR?<model:ACCEL>GPU*<form:FORM?>{_CARD}"
+        f"{_BEFORE}<size:{_BYTES}>GPU*<model:ACCEL>(?:(?:IN|WITH|DET|FILL)*<form:FORM>)?{_CARD}",
+        _accelerator,
+    ),
+    rule(
+        f"{_BEFORE}VENDOR?<model:ACCEL>GPU*(?:(?:IN|WITH|DET|FILL)*<form:FORM>)?{_CARD}"
         f"(?:WITH?DET*<size:{_BYTES}>(?!(?:OF|FREE|USED)*(?:RES|GPU|FREE)){_CARD})?",
         _accelerator,
     ),
@@ -136,7 +139,7 @@ RULES: tuple[Rule, ...] = (
         "(?:NODES|LABELLED)*",
         _selector,
     ),
-    rule(f"{_BEFORE}<name:(?:NAME|GPU|RES){{1,3}}>NODES?POOL", _pool),
+    rule(f"{_BEFORE}<name:(?:NAME|GPU|RES|FILL|FEATURE){{1,3}}>NODES?POOL", _pool),
     rule(f"{_BEFORE}POOL NAMED?<name:NAME>", _pool),
 )
 """Things that are clearly about nodes, tried before pods are."""

@@ -56,8 +56,11 @@ RULES: tuple[Rule, ...] = (
     rule("(?:MOST|DET|IN)*(?:STABLE|OLD)+", _stable),
     rule("(?:MOST|DET|IN)*(?:NEW)+", _stable),
     rule("(?:MOST|LEAST|DET|IN)*UNSTABLE+", _unstable),
-    rule("(?:AWAY|IN|MOST|LEAST|DET|OF|OTHER)*(?:NOISE|QUIET)+(?:PODS|NODES|REPLICA)*", _noise),
+    rule(
+        "(?:AWAY|IN|MOST|LEAST|DET|OF|OTHER)*(?:NOISE|QUIET)+(?:PODS|NODES|REPLICA)*(?:(?:FOR|OF|IN)(?:DET|RES|GPU)+)?",
+        _noise,
+    ),
     rule("(?:LEAST|MOST|DET|IN)*(?:CHEAP|COST)+", _cost),
     rule("DEAR", _dear),
-    rule("(?:LEAST|MOST|DET|IN|WITH)*ENERGY+(?:DOMAIN|USED)*", _energy),
+    rule("(?:LEAST|MOST|DET|IN|WITH)*ENERGY+(?:DOMAIN|USED|RES)*", _energy),
 )

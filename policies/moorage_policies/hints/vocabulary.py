@@ -41,6 +41,7 @@ PHRASES: dict[str, str] = {
         preference, small preference, marginally
     """,
     "HIGH": """
+        it has to, this has to, it has to be, this has to be, they have to, we have to, it needs, this needs, it needs to, this needs to,
         must, must be, must have, need~, required, require~, have to, has to, had to, got to,
         only, always, strict, strictly, strong, strongly, definite, definitely, absolute,
         absolutely, really, very important, very much, very strongly, very strong preference,
@@ -156,6 +157,7 @@ PHRASES: dict[str, str] = {
         that provide, that provides, fitted with, w, has got, boasting, sporting, backed by
     """,
     "RUNS": """
+        whatever node hosts, whatever node runs, whichever node hosts, whichever node runs, whatever host runs,
         that run, that runs, which run, which runs, that host, that hosts, which host, which
         hosts, that already run, already running, that are running, that is running, which are
         running, that hold, that holds, where, occupied by, used by, shared by, serving, that
@@ -175,7 +177,7 @@ PHRASES: dict[str, str] = {
     """,
     "DIFFERENT": """
         different, distinct, its own, their own, various, multiple, several, differing, diverse,
-        more than one, at least two, at least three, two different, three different, a
+        more than one, two different, three different, a
         different, as many different
     """,
     "PART": """
@@ -192,7 +194,7 @@ PHRASES: dict[str, str] = {
         as far as possible from, as far away as possible from, as far away from, stay clear of,
         stay clear from, far off, detached from, divorced from, at a distance from, at a
         distance to, distance to, safe distance from, stay away from, keep away from, repelled
-        by, nowhere near, not anywhere near, anywhere near, not even near, separately from,
+        by, nowhere near, not anywhere near, not even near, separately from,
         independent from, shielded from, quarantined from, keeping away from, staying away from,
         keep well away from, anti affine to, removed from, hide from, far removed from, split
         from, disjoint from, unrelated to, kept from
@@ -212,6 +214,7 @@ PHRASES: dict[str, str] = {
     """,
     # --- nearness ---
     "NEAR": """
+        anywhere near, anywhere close to,
         near, nearby, near to, close to, closer to, closest to, close by, closely to, nearest,
         nearest to, close, closer, closest, in the vicinity of, in vicinity of, vicinity of,
         vicinity, proximity to, in proximity to, in close proximity to, proximity with,
@@ -311,7 +314,7 @@ PHRASES: dict[str, str] = {
         of, wide, widest, massive, an abundance of, substantial, many, max out, fat, extra, the
         biggest, the largest, the highest, the best, high speed, highest available, a high
         amount of, decent, excellent, considerable, loads, heavy, intensive, generously,
-        fullest, rapid, quick
+        rapid, quick
     """,
     "LEAST": """
         least, the least, little, less, few, fewer, fewest, the fewest, low, lower, lowest,
@@ -351,6 +354,7 @@ PHRASES: dict[str, str] = {
         utilisation, lower utilization, barely used, hardly used, low pressure
     """,
     "BUSY": """
+        fullest, the fullest, 
         busy, busier, busiest, full, fuller, nearly full, almost full, crowded, overcrowded,
         most crowded, overloaded, heavily loaded, heavily used, heavily utilised, heavily
         utilized, highly utilised, highly utilized, highly loaded, highly used, loaded, packed,
@@ -403,7 +407,7 @@ PHRASES: dict[str, str] = {
         uplinks
     """,
     "RES:any": """
-        resources, capacity, resource, overall, everything, total, utilisation overall, overall
+        resources, capacity, resource, overall, total, utilisation overall, overall
         load, overall utilisation, overall utilization, resources of any kind
     """,
     "RES:price": "price, hourly price, hourly rate, hourly cost, price tag, rate, node price",
@@ -548,6 +552,7 @@ PHRASES: dict[str, str] = {
         this pool, all of our pods, all my pods, all our pods
     """,
     "OTHER": """
+        everything,
         any other, other, others, any, all, everyone, everybody, everything else, anyone,
         anybody, anything else, else, someone else, all other, all others, anything, whatever
         other, anyone else, everyone else, somebody else, other people's, foreign, unrelated,
@@ -702,7 +707,7 @@ PHRASES: dict[str, str] = {
     """,
     "DEAR": """
         expensive, pricey, pricy, costly, dear, high cost, high priced, overpriced, high price,
-        premium, most expensive, high costs, luxury, costliest, priciest, highest cost, top
+        most expensive, high costs, luxury, costliest, priciest, highest cost, top
         dollar, more expensive, high end pricing, exorbitant, dearest, premium priced
     """,
     "COST": """
