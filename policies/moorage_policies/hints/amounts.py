@@ -25,6 +25,8 @@ _DEFAULT_RESOURCES = {
     "usd_per_h": "price",
     "watts": "power",
 }
+_MOMENTS = {"ns", "us", "ms", "s"}
+"""Units in which no node counts its age."""
 _COUNTED_IN = {"cpu": "cores", "gpu": "gpus", "pods": "pods"}
 _CLASSES = {
     "age": IntentClass.STABILITY,
@@ -61,7 +63,7 @@ def _between(found: Found) -> list[Intent] | None:
 
 
 def _superlative(found: Found) -> list[Intent] | None:
-    resource = _resource(found["thing"])
+    resource = _resource((*found["thing"], *found["cores"]))
     word = found["most"][0]
     if resource is None or (resource != "bandwidth" and word.text in _SPEEDY):
         return None
@@ -78,7 +80,7 @@ def _load(found: Found) -> list[Intent]:
 
 def _age(found: Found) -> list[Intent] | None:
     unit = unit_of(found)
-    if unit in {"ns", "us", "ms", "s"}:
+    if unit in _MOMENTS:
         return None
     number = number_of(found["n"]) if found["n"] else 1.0
     if unit is None or number is None or not fits("age", unit):
@@ -102,6 +104,8 @@ def _resource(tokens: Sequence[Token]) -> str | None:
         return "gpu-memory"
     if names:
         return names[0]
+    if any(token.value == "cores" for token in tokens):
+        return "cpu"
     return "pods" if tags & {"PODS", "REPLICA"} else None
 
 
@@ -110,6 +114,8 @@ def _measured(resource: str | None, unit: str | None) -> tuple[str | None, str |
     if unit is None:
         return resource, _COUNTED_IN.get(resource or "")
     dimension = UNITS[unit][0] if unit in UNITS else ""
+    if unit in _MOMENTS:
+        return None, unit
     if resource is None or (resource == ANY and dimension != "percent"):
         return _DEFAULT_RESOURCES.get(dimension), unit
     if resource == "gpu" and dimension == "bytes":
@@ -192,7 +198,10 @@ RULES: tuple[Rule, ...] = (
     rule(f"{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}{_GLUE}{_THING}{_STATE}", _amount),
     rule(f"{_BEFORE}{_THING}{_LINK}{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}{_STATE}", _amount),
     rule(f"{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}(?:AGO|FREE|USED|PERHOUR)*", _amount),
-    rule(f"<most:MOST|LEAST|LE|GE>(?:THAN|MOST|LEAST)*{_GLUE}{_THING}(?:FREE|USED)*", _superlative),
+    rule(
+        f"<most:MOST|LEAST|LE|GE>(?:THAN|MOST|LEAST)*{_GLUE}(?:{_THING}|<cores:UNIT>)(?:FREE|USED)*",
+        _superlative,
+    ),
     rule(f"{_THING}(?:USED|FREE|IS|PLACE|PREFER|FILL|DET)+<most:MOST|LEAST>", _superlative),
     rule(f"{_THING}<most:MOST|LEAST>(?=$|COMMA|AND)", _superlative),
     rule("(?:PACK|BUSY|IDLE)+(?:IN|TO|DET|OTHER|FILL|PLACE|BUSY|NODES|PACK)*", _load),

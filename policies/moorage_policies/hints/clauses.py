@@ -83,7 +83,7 @@ def _clauses(sentence: Sequence[Token]) -> list[Clause]:
         lead = part[0].tag
         dropping = _drops(part, clauses, dropping=dropping)
         if lead == "COLON":
-            default = _default_of(clauses, waiting, default)
+            default, clauses = _announced(clauses, waiting, default)
             waiting = []
         if dropping:
             _last(clauses).dropped.extend(part)
@@ -95,9 +95,16 @@ def _clauses(sentence: Sequence[Token]) -> list[Clause]:
     return clauses
 
 
-def _default_of(clauses: Sequence[Clause], waiting: Sequence[Token], default: Weight) -> Weight:
-    """Return the weight that a hedge before a colon gives to the rest of the sentence."""
-    return Clause([], _hedges(waiting), default=default).weight if not clauses else default
+def _announced(
+    clauses: list[Clause], waiting: Sequence[Token], default: Weight
+) -> tuple[Weight, list[Clause]]:
+    """Return the weight that "ideal node:" gives to the rest of the sentence, and what was said."""
+    if not clauses:
+        return Clause([], _hedges(waiting), default=default).weight, clauses
+    head = clauses[-1]
+    if len(clauses) == 1 and head.hedges and all(t.tag in _HOLLOW | _WEAK for t in head.tokens):
+        return head.weight, []
+    return default, clauses
 
 
 def _parts(sentence: Sequence[Token]) -> list[list[Token]]:

@@ -79,10 +79,14 @@ def _parse(tokens: Sequence[Token]) -> ParsedHint:
 def _resolve(said: Iterable[Intent], before: Sequence[Intent]) -> list[Intent]:
     """Return intents with "the same node" taken as the node of what was named before."""
     named = next((i.target for i in reversed(before) if i.target and i.kind in _OF_PODS), SELF)
-    return [
-        replace(intent, target=named) if intent.target == SAME_AS_BEFORE else intent
-        for intent in said
-    ]
+    resolved = []
+    for intent in said:
+        if intent.target == SAME_AS_BEFORE:
+            resolved.append(replace(intent, target=named))
+            continue
+        resolved.append(intent)
+        named = intent.target if intent.kind in _OF_PODS and intent.target else named
+    return resolved
 
 
 def _strongest(intents: Iterable[Intent]) -> list[Intent]:

@@ -58,6 +58,7 @@ LONGEST_PHRASE = max(len(words) for words in LEXICON)
 WORDS = frozenset(word for words in LEXICON for word in words)
 """Every word that some phrase contains."""
 
+_ENDINGS = ("s", "es", "d", "ed", "ing", "ly")
 _QUIET_TAGS = {"FILL", "DET"}
 
 
@@ -74,7 +75,13 @@ _CORRECTABLE = _correctable()
 
 def knows(word: str) -> bool:
     """Return whether the word is part of some phrase or plain English."""
-    return word in WORDS or word in ORDINARY_WORDS
+    return word in WORDS or _is_ordinary(word)
+
+
+def _is_ordinary(word: str) -> bool:
+    if word in ORDINARY_WORDS:
+        return True
+    return any(word.endswith(end) and word[: -len(end)] in ORDINARY_WORDS for end in _ENDINGS)
 
 
 @lru_cache(maxsize=_REMEMBERED)

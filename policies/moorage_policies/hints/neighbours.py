@@ -60,6 +60,15 @@ def _spread(found: Found) -> list[Intent]:
     return _together_or_spread(found, spread=not found.negative)
 
 
+def _one_each(found: Found) -> list[Intent]:
+    return [Intent(IntentClass.SPREAD, topology_key=domain_key(found["domain"]))]
+
+
+def _not_several(found: Found) -> list[Intent] | None:
+    """No rack may hold two replicas."""
+    return _one_each(found) if found.negative and found["domain"][0].tag != "NAME" else None
+
+
 def _self_together(found: Found) -> list[Intent]:
     inside = any(token.tag in {"NOT", "NEVER"} for token in found.whole)
     return _together_or_spread(found, spread=found.negative != inside)
@@ -136,10 +145,10 @@ def _low_latency(found: Found) -> list[Intent] | None:
     return None if found.negative else _near([ANY])
 
 
-def _within(found: Found) -> list[Intent]:
+def _within(found: Found) -> list[Intent] | None:
     number, unit = number_of(found["n"]), unit_of(found)
     if number is None or unit is None or not fits("latency", unit):
-        return []
+        return None
     op = Op.AT_MOST if not found["op"] else op_of(found)
     quantity = Quantity("latency", op, number, unit)
     targets = targets_of(found["targets"]) or [ANY]
@@ -178,12 +187,29 @@ RULES: tuple[Rule, ...] = (
     rule(f"(?:RES|USED|GPU)+(?:FILL|PLACE|IS)*SPREAD(?:{_OVER}+(?:DOMAIN|NODES)+)?", _even_load),
     rule("PART(?:DET|OTHER)*REPLICA", _spread),
     rule(f"COLOC{_OWN}", _self_together),
+    rule(f"ACROSS(?:DET|OTHER|DIFFERENT|MOST|NUM)*<domain:DOMAIN>", _spread),
+    rule(
+        f"(?:ONE|NUM)(?:REPLICA|PODS)*(?:IN|PLACE|ACROSS)*PER(?:DIFFERENT|DET)*{_DOMAIN}", _one_each
+    ),
+    rule(
+        f"{_ANY_DOMAIN}(?:PREFER|HIGH|PLACE|RUNS|SHARE|FREE|FILL|WITH)*NAME{{0,1}}(?:MOST|NUM|GE|DIFFERENT)+"
+        "(?:ONE|OF|DET)*REPLICA",
+        _not_several,
+    ),
+    rule(
+        f"(?:<domain:DOMAIN|NODES>FILL*)?PART(?:DET|OTHER|BETWEEN|OF|ACROSS|TO|WITH)*REPLICA",
+        _spread,
+    ),
+    rule(
+        f"<domain:DOMAIN|NODES>LOSS+(?:(?:NEVER|NOT)(?:NAME|PLACE|FILL|DET)*(?:DET|OTHER|NUM)*REPLICA?LOSS*)?",
+        _spread,
+    ),
     rule(f"SURVIVE(?:DET|OTHER|LOSS|OF|ONE|SAME)*{_DOMAIN}(?:LOSS)*", _spread),
     rule(
         f"LOSS(?:DET|OTHER|OF|ONE|SAME)*{_DOMAIN}(?:LOSS|NEVER|NOT|FILL|REPLICA|PLACE|OTHER)*",
         _spread,
     ),
-    rule(f"PACK*{_OWN}{_DOING}{_SAME}{_DOMAIN}", _self_together),
+    rule(f"(?:PACK|COLOC)*{_OWN}{_DOING}{_SAME}{_DOMAIN}", _self_together),
     rule(f"{_OWN}{_DOING}(?:DIFFERENT|OTHER|PART)+{_DOMAIN}(?!THAN|OF|WITH|AWAY|TO)", _spread),
     rule(f"{_SAME}{_DOMAIN}(?:FOR|OF|IN|PLACE)*{_OWN}", _self_together),
     rule(
@@ -192,6 +218,7 @@ RULES: tuple[Rule, ...] = (
     ),
     rule(f"{_OWN}{_DOING}(?:APART|AWAY(?:DET|OTHER)*REPLICA)", _spread),
     # sharing
+    rule(f"IN+(?:DET)*<domain:DOMAIN>(?:OF|WITH)<targets:{TARGETS}>", _join, carries=False),
     rule(
         f"(?:IN)*(?:DIFFERENT|PART)+{_DOMAIN}(?:THAN|OF|WITH|AWAY|TO)+<targets:{TARGETS}>",
         _apart_from,
@@ -261,6 +288,9 @@ _AFTER_NO = "(?<=NOT|AVOID|NEVER|AND|COMMA|DET|OTHER|PLACE|PREFER|FILL|OF|IN|WIT
 LAST_RULES: tuple[Rule, ...] = (
     rule(f"WITH+<targets:{TARGETS}>", _with, carries=False),
     rule(f"IN+SAME{_DOMAIN}{END}", _same_as_before),
-    rule(f"{_AFTER_NO}(?<!NODES DET)<targets:{TARGETS}>(?:IN(?:SAME|DET|ONE)*NODES)?", _unwanted),
+    rule(
+        f"{_AFTER_NO}(?<!NODES DET)<targets:{TARGETS}>(?:(?:IN|WITHREL|NEAR|PLACE|FILL|WITH)*(?:SAME|DET|ONE)*(?:NODES|REPLICA))?",
+        _unwanted,
+    ),
 )
 """Bare names, tried when nothing else fits."""

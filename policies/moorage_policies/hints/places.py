@@ -120,6 +120,7 @@ RULES: tuple[Rule, ...] = (
         _accelerator,
     ),
     rule(f"{_BEFORE}<model:VENDOR>{_CARD}", _accelerator),
+    rule(f"{_BEFORE}<name:(?:NAME|GPU|RES|FILL|FEATURE){{1,3}}>NODES?POOL", _pool),
     rule(f"{_BEFORE}CPUONLY NODES*", _without_gpu),
     rule(f"{_BEFORE}<kind:FEATURE>(?:NODES|POOL|FILL|GPU|RES)*", _feature),
     rule(f"{_BEFORE}GPU NODES+|NODES+(?:WITH|RUNS)DET*GPU(?!IN|RES|USED)", _gpu_nodes),
@@ -139,7 +140,6 @@ RULES: tuple[Rule, ...] = (
         "(?:NODES|LABELLED)*",
         _selector,
     ),
-    rule(f"{_BEFORE}<name:(?:NAME|GPU|RES|FILL|FEATURE){{1,3}}>NODES?POOL", _pool),
     rule(f"{_BEFORE}POOL NAMED?<name:NAME>", _pool),
 )
 """Things that are clearly about nodes, tried before pods are."""

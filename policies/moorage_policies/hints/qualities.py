@@ -47,14 +47,14 @@ def _energy(_found: Found) -> list[Intent]:
 
 
 _OVER = "(?:ACROSS|GE|IN|OF|DET|OTHER|FOR|SPREAD)"
-_OBJECT = "(?:DET|OTHER|RES|USED|GPU|AND|COMMA|REPLICA|PODS|FREE|OF|FILL|SPREAD)"
+_OBJECT = "(?:BETWEEN|DET|OTHER|RES|USED|GPU|AND|COMMA|REPLICA|PODS|FREE|OF|FILL|SPREAD)"
 
 RULES: tuple[Rule, ...] = (
     rule(f"(?:{_OBJECT}*)BALANCE+{_OBJECT}*(?:{_OVER}+<domain:(?:DOMAIN|NODES)+>)?", _balance),
     rule("(?:LEAST|DET)*STRAND+(?:DET|RES|GPU|AND|USED)*", _strand),
     rule("(?:RES|GPU)+(?:IS|FILL)*STRAND+", _strand),
-    rule("(?:MOST|DET|IN)*(?:STABLE|OLD)+", _stable),
-    rule("(?:MOST|DET|IN)*(?:NEW)+", _stable),
+    rule("(?:MOST|DET|IN)*(?:STABLE|OLD)+(?!ACCEL|GPU|NAME(?!NODES))", _stable),
+    rule("(?:MOST|DET|IN)*NEW+(?!ACCEL|GPU|NAME(?!NODES))", _stable),
     rule("(?:MOST|LEAST|DET|IN)*UNSTABLE+", _unstable),
     rule(
         "(?:AWAY|IN|MOST|LEAST|DET|OF|OTHER)*(?:NOISE|QUIET)+(?:PODS|NODES|REPLICA)*(?:(?:FOR|OF|IN)(?:DET|RES|GPU)+)?",

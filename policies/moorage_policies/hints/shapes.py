@@ -89,6 +89,7 @@ _MODELS = re.compile(
     r"(?:-(?:sxm\d?|pcie|nvl|hgx))?(?:-\d+gb?)?(?:-(?:sxm\d?|pcie|nvl))?"
     r"|hopper|blackwell|ampere|volta|turing|lovelace|pascal|ada|ada-lovelace|rubin|cdna\d?)s?"
 )
+_CARD = re.compile(r"([2-5]0[5-9]0)(?:s|-?ti)?")
 _PLURAL_MODEL = re.compile(r"(.*[0-9gx])s|(hopper|blackwell|ampere|ada)s")
 _MIG = re.compile(r"(?:mig-)?(\d+g\.\d+gb)|mig")
 _REGION_STEM = (
@@ -115,7 +116,7 @@ def shape_of(word: str) -> Shape | None:
         return Shape("NUM", "percent", _SHARES[word])
     if word in UNIT_NAMES and word not in _STUCK_ONLY:
         return Shape("UNIT", UNIT_NAMES[word])
-    return _number(word) or _identifier(word)
+    return _identifier(word) or _number(word)
 
 
 def _number(word: str) -> Shape | None:
@@ -143,6 +144,8 @@ def _to_number(digits: str) -> float | None:
 
 
 def _identifier(word: str) -> Shape | None:
+    if (card := _CARD.fullmatch(word)) is not None:
+        return Shape("ACCEL", f"rtx-{card[1]}")
     if (selector := _SELECTOR.fullmatch(word)) is not None:
         return Shape("SELECTOR", f"{selector[1]}={selector[2]}")
     if (partition := _MIG.fullmatch(word)) is not None:

@@ -51,6 +51,18 @@ _CLOSERS = words(
     "optimised equipped friendly sensitive saving constrained poor spreading spread usage"
 )
 _TAKE_NAMES = {"NEAR", "WITHREL", "AWAY"}
+_NO_NAMES = {
+    "NOISE",
+    "QUIET",
+    "REPLICA",
+    "PODS",
+    "OTHER",
+    "DOMAIN",
+    "NODES",
+    "FEATURE",
+    "DET",
+    "NS",
+}
 _PLACES = {"zone", "rack", "region", "switch", "az"}
 _SPACED_MODEL = re.compile(
     r"\b(mig|rtx|gtx|tpu|gaudi|radeon|instinct) +(?=(?:\d+g\.|[a-z]?\d{3,4}\b|v\d|[23]\b|pro\b))()"
@@ -149,7 +161,7 @@ def _phrases(said: list[Token]) -> list[Token]:
     tokens: list[Token] = []
     at = 0
     while at < len(said):
-        if _is_named(said, at, tokens):
+        if _is_named(said, spelled[at], at, tokens):
             spelled[at] = said[at].text
         token, length = _longest(said, spelled, at)
         tokens.append(token)
@@ -157,11 +169,12 @@ def _phrases(said: list[Token]) -> list[Token]:
     return tokens
 
 
-def _is_named(said: list[Token], at: int, before: list[Token]) -> bool:
-    """Return whether this word is the name in "next to the raid pods", so that no slip is seen."""
+def _is_named(said: list[Token], spelled: str, at: int, before: list[Token]) -> bool:
+    """Return whether this is the name in "next to the raid pods", so that no slip is seen."""
+    if spelled == said[at].text:
+        return False
     lead = next((token.tag for token in reversed(before) if token.tag != "DET"), "")
-    after = said[at + 1].text if at + 1 < len(said) else ""
-    return lead in _TAKE_NAMES and LEXICON.get((after,), ("", ""))[0] == "PODS"
+    return lead in _TAKE_NAMES and LEXICON.get((spelled,), ("", ""))[0] not in _NO_NAMES
 
 
 def _longest(said: list[Token], spelled: list[str], at: int) -> tuple[Token, int]:

@@ -132,6 +132,7 @@ PHRASES: dict[str, str] = {
         dying, breakdown
     """,
     "COLOC": """
+        stack~, pile~ up, pile~, stacking up, 
         co locate~, colocate~, collocate~, co schedule~, coschedule~, colocation, co location,
         co place~, affinity, pair~, pair up, pod affinity, co locate together, co reside~,
         cohabit~, bundle~
@@ -181,6 +182,7 @@ PHRASES: dict[str, str] = {
         different, as many different
     """,
     "PART": """
+        anti affinity, antiaffinity, pod anti affinity, 
         separate, isolate~, segregate~, shield~, quarantine~, detach~, keep separate, insulate~,
         partition~, protect~ from, hide~
     """,
@@ -214,6 +216,7 @@ PHRASES: dict[str, str] = {
     """,
     # --- nearness ---
     "NEAR": """
+        reachable from, reachable by, quickly reachable from, 
         anywhere near, anywhere close to,
         near, nearby, near to, close to, closer to, closest to, close by, closely to, nearest,
         nearest to, close, closer, closest, in the vicinity of, in vicinity of, vicinity of,
@@ -335,6 +338,7 @@ PHRASES: dict[str, str] = {
         committed, filled, saturation
     """,
     "IDLE": """
+        room to spare, plenty of room to spare, 
         emptiest, empty, idle, least loaded, least busy, least used, least utilised, least
         utilized, less loaded, less busy, less used, less utilised, less utilized, less crowded,
         less full, underutilised, underutilized, under utilised, under utilized, under used,
@@ -428,7 +432,7 @@ PHRASES: dict[str, str] = {
     "FEATURE:on-demand": """
         on demand, ondemand, non preemptible, non spot, reserved instances, reserved nodes,
         reserved capacity, reserved instance, non interruptible, nonpreemptible,
-        uninterruptible, reserved machines, not spot, regular priced, non pre emptible, reserved
+        uninterruptible, reserved machines, regular priced, non pre emptible, reserved
         hosts, reserved node
     """,
     "FEATURE:arm64": """
@@ -862,6 +866,7 @@ PHRASES: dict[str, str] = {
         corresponding, local
     """,
     "FILL": """
+        full stop, period, end of story, 
         nothing else, nothing else will do, whichever, whichever is, overload, i, we, you, it,
         they, he, she, me, them, there, here, do, does, did, will, would, can, could, may,
         shall, should also, is it, hi, hello, hey, thanks, thank you, thanks a lot, cheers, dear
