@@ -111,9 +111,9 @@ def _parts(sentence: Sequence[Token]) -> list[list[Token]]:
     """Return the sentence cut before each separator; every part but the first starts with one."""
     parts: list[list[Token]] = [[]]
     for i, token in enumerate(sentence):
-        if _separates(token, sentence, i):
-            if not (token.tag == "AND" and [t.tag for t in parts[-1]] == ["COMMA"]):
-                parts.append([])
+        listed = token.tag == "AND" and [t.tag for t in parts[-1]] == ["COMMA"]  # ", and"
+        if _separates(token, sentence, i) and not listed:
+            parts.append([])
         parts[-1].append(token)
     return [part for part in parts if part]
 
@@ -168,10 +168,9 @@ def _drops(part: Sequence[Token], clauses: Sequence[Clause], *, dropping: bool) 
 
 def _is_usage(part: Sequence[Token]) -> bool:
     """Return whether this tells what the workload takes ("we use 3 GB")."""
-    texts = [token.text for token in part]
     return any(
-        subject in _SUBJECTS and verb in _TAKES and part[i + 2].tag == "NUM"
-        for i, (subject, verb) in enumerate(zip(texts[:-2], texts[1:-1], strict=True))
+        subject.text in _SUBJECTS and verb.text in _TAKES and amount.tag == "NUM"
+        for subject, verb, amount in zip(part, part[1:], part[2:], strict=False)
     )
 
 

@@ -187,7 +187,7 @@ RULES: tuple[Rule, ...] = (
     rule(f"(?:RES|USED|GPU)+(?:FILL|PLACE|IS)*SPREAD(?:{_OVER}+(?:DOMAIN|NODES)+)?", _even_load),
     rule("PART(?:DET|OTHER)*REPLICA", _spread),
     rule(f"COLOC{_OWN}", _self_together),
-    rule(f"ACROSS(?:DET|OTHER|DIFFERENT|MOST|NUM)*<domain:DOMAIN>", _spread),
+    rule("ACROSS(?:DET|OTHER|DIFFERENT|MOST|NUM)*<domain:DOMAIN>", _spread),
     rule(
         f"(?:ONE|NUM)(?:REPLICA|PODS)*(?:IN|PLACE|ACROSS)*PER(?:DIFFERENT|DET)*{_DOMAIN}", _one_each
     ),
@@ -197,11 +197,11 @@ RULES: tuple[Rule, ...] = (
         _not_several,
     ),
     rule(
-        f"(?:<domain:DOMAIN|NODES>FILL*)?PART(?:DET|OTHER|BETWEEN|OF|ACROSS|TO|WITH)*REPLICA",
+        "(?:<domain:DOMAIN|NODES>FILL*)?PART(?:DET|OTHER|BETWEEN|OF|ACROSS|TO|WITH)*REPLICA",
         _spread,
     ),
     rule(
-        f"<domain:DOMAIN|NODES>LOSS+(?:(?:NEVER|NOT)(?:NAME|PLACE|FILL|DET)*(?:DET|OTHER|NUM)*REPLICA?LOSS*)?",
+        "<domain:DOMAIN|NODES>LOSS+(?:(?:NEVER|NOT)(?:NAME|PLACE|FILL|DET)*(?:DET|OTHER|NUM)*REPLICA?LOSS*)?",
         _spread,
     ),
     rule(f"SURVIVE(?:DET|OTHER|LOSS|OF|ONE|SAME)*{_DOMAIN}(?:LOSS)*", _spread),
@@ -289,7 +289,8 @@ LAST_RULES: tuple[Rule, ...] = (
     rule(f"WITH+<targets:{TARGETS}>", _with, carries=False),
     rule(f"IN+SAME{_DOMAIN}{END}", _same_as_before),
     rule(
-        f"{_AFTER_NO}(?<!NODES DET)<targets:{TARGETS}>(?:(?:IN|WITHREL|NEAR|PLACE|FILL|WITH)*(?:SAME|DET|ONE)*(?:NODES|REPLICA))?",
+        f"{_AFTER_NO}(?<!NODES DET)<targets:{TARGETS}>"
+        "(?:(?:IN|WITHREL|NEAR|PLACE|FILL|WITH)*(?:SAME|DET|ONE)*(?:NODES|REPLICA))?",
         _unwanted,
     ),
 )

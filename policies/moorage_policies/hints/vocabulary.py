@@ -41,18 +41,19 @@ PHRASES: dict[str, str] = {
         preference, small preference, marginally
     """,
     "HIGH": """
-        it has to, this has to, it has to be, this has to be, they have to, we have to, it needs, this needs, it needs to, this needs to,
-        must, must be, must have, need~, required, require~, have to, has to, had to, got to,
-        only, always, strict, strictly, strong, strongly, definite, definitely, absolute,
-        absolutely, really, very important, very much, very strongly, very strong preference,
-        very keen, extreme, extremely, highly, critical, critically, crucial, crucially,
-        essential, essentially, vital, vitally, imperative, mandatory, important, importantly,
-        most important, most importantly, paramount, above all, above all else, at all costs, at
-        all cost, at any cost, at any price, no matter what, insist~, top priority, highest
-        priority, number one priority, non negotiable, nonnegotiable, not negotiable, not
-        optional, hard requirement, it is a must, are a must, is a must, a must, desperately, by
-        all means, exclusively, without fail, in any case, under all circumstances, non
-        optional, of utmost importance, utmost importance, compulsory, obligatory
+        it has to, this has to, it has to be, this has to be, they have to, we have to, it
+        needs, this needs, it needs to, this needs to, must, must be, must have, need~,
+        required, require~, have to, has to, had to, got to, only, always, strict, strictly,
+        strong, strongly, definite, definitely, absolute, absolutely, really, very important,
+        very much, very strongly, very strong preference, very keen, extreme, extremely, highly,
+        critical, critically, crucial, crucially, essential, essentially, vital, vitally,
+        imperative, mandatory, important, importantly, most important, most importantly,
+        paramount, above all, above all else, at all costs, at all cost, at any cost, at any
+        price, no matter what, insist~, top priority, highest priority, number one priority, non
+        negotiable, nonnegotiable, not negotiable, not optional, hard requirement, it is a must,
+        are a must, is a must, a must, desperately, by all means, exclusively, without fail, in
+        any case, under all circumstances, non optional, of utmost importance, utmost
+        importance, compulsory, obligatory
     """,
     "NEVER": """
         never, never ever, under no circumstances, on no account, in no case, by no means, must
@@ -132,10 +133,9 @@ PHRASES: dict[str, str] = {
         dying, breakdown
     """,
     "COLOC": """
-        stack~, pile~ up, pile~, stacking up, 
-        co locate~, colocate~, collocate~, co schedule~, coschedule~, colocation, co location,
-        co place~, affinity, pair~, pair up, pod affinity, co locate together, co reside~,
-        cohabit~, bundle~
+        stack~, pile~ up, pile~, stacking up, co locate~, colocate~, collocate~, co schedule~,
+        coschedule~, colocation, co location, co place~, affinity, pair~, pair up, pod affinity,
+        co locate together, co reside~, cohabit~, bundle~
     """,
     "WITHREL": """
         together with, along with, alongside, along side, alongside of, next to, right next to,
@@ -158,12 +158,12 @@ PHRASES: dict[str, str] = {
         that provide, that provides, fitted with, w, has got, boasting, sporting, backed by
     """,
     "RUNS": """
-        whatever node hosts, whatever node runs, whichever node hosts, whichever node runs, whatever host runs,
-        that run, that runs, which run, which runs, that host, that hosts, which host, which
-        hosts, that already run, already running, that are running, that is running, which are
-        running, that hold, that holds, where, occupied by, used by, shared by, serving, that
-        serve, that contain, that contains, home to, that already host, already hosting,
-        holding, which already run, that already have, already have, that carry
+        whatever node hosts, whatever node runs, whichever node hosts, whichever node runs,
+        whatever host runs, that run, that runs, which run, which runs, that host, that hosts,
+        which host, which hosts, that already run, already running, that are running, that is
+        running, which are running, that hold, that holds, where, occupied by, used by, shared
+        by, serving, that serve, that contain, that contains, home to, that already host,
+        already hosting, holding, which already run, that already have, already have, that carry
     """,
     "TOGETHER": """
         together, in one place, side by side, as a group, grouped, close together, packed
@@ -178,13 +178,11 @@ PHRASES: dict[str, str] = {
     """,
     "DIFFERENT": """
         different, distinct, its own, their own, various, multiple, several, differing, diverse,
-        more than one, two different, three different, a
-        different, as many different
+        more than one, two different, three different, a different, as many different
     """,
     "PART": """
-        anti affinity, antiaffinity, pod anti affinity, 
-        separate, isolate~, segregate~, shield~, quarantine~, detach~, keep separate, insulate~,
-        partition~, protect~ from, hide~
+        anti affinity, antiaffinity, pod anti affinity, separate, isolate~, segregate~, shield~,
+        quarantine~, detach~, keep separate, insulate~, partition~, protect~ from, hide~
     """,
     "AWAY": """
         away from, far from, far away from, apart from, separate from, separated from, clear of,
@@ -196,10 +194,10 @@ PHRASES: dict[str, str] = {
         as far as possible from, as far away as possible from, as far away from, stay clear of,
         stay clear from, far off, detached from, divorced from, at a distance from, at a
         distance to, distance to, safe distance from, stay away from, keep away from, repelled
-        by, nowhere near, not anywhere near, not even near, separately from,
-        independent from, shielded from, quarantined from, keeping away from, staying away from,
-        keep well away from, anti affine to, removed from, hide from, far removed from, split
-        from, disjoint from, unrelated to, kept from
+        by, nowhere near, not anywhere near, not even near, separately from, independent from,
+        shielded from, quarantined from, keeping away from, staying away from, keep well away
+        from, anti affine to, removed from, hide from, far removed from, split from, disjoint
+        from, unrelated to, kept from
     """,
     "APART": """
         apart, separated, separating, separately, asunder, from each other, from one another,
@@ -216,8 +214,7 @@ PHRASES: dict[str, str] = {
     """,
     # --- nearness ---
     "NEAR": """
-        reachable from, reachable by, quickly reachable from, 
-        anywhere near, anywhere close to,
+        reachable from, reachable by, quickly reachable from, anywhere near, anywhere close to,
         near, nearby, near to, close to, closer to, closest to, close by, closely to, nearest,
         nearest to, close, closer, closest, in the vicinity of, in vicinity of, vicinity of,
         vicinity, proximity to, in proximity to, in close proximity to, proximity with,
@@ -316,8 +313,8 @@ PHRASES: dict[str, str] = {
         fast, faster, fastest, good, great, abundance of, copious, tons, beefy, beefiest, heaps
         of, wide, widest, massive, an abundance of, substantial, many, max out, fat, extra, the
         biggest, the largest, the highest, the best, high speed, highest available, a high
-        amount of, decent, excellent, considerable, loads, heavy, intensive, generously,
-        rapid, quick
+        amount of, decent, excellent, considerable, loads, heavy, intensive, generously, rapid,
+        quick
     """,
     "LEAST": """
         least, the least, little, less, few, fewer, fewest, the fewest, low, lower, lowest,
@@ -338,41 +335,41 @@ PHRASES: dict[str, str] = {
         committed, filled, saturation
     """,
     "IDLE": """
-        room to spare, plenty of room to spare, 
-        emptiest, empty, idle, least loaded, least busy, least used, least utilised, least
-        utilized, less loaded, less busy, less used, less utilised, less utilized, less crowded,
-        less full, underutilised, underutilized, under utilised, under utilized, under used,
-        underused, lightly loaded, lightly used, lightly utilised, lightly utilized, low load,
-        low utilisation, low utilization, low usage, mostly empty, mostly idle, least crowded,
-        least occupied, not busy, uncrowded, lower load, lowest load, lowest utilisation, lowest
-        utilization, most free capacity, most free room, most room, lots of room, plenty of
-        room, most headroom, most free resources, most available resources, plenty of headroom,
-        lots of headroom, spare capacity, plenty of capacity, plenty of free capacity, plenty of
-        spare capacity, most capacity, idlest, most idle, freest, most available capacity, lots
-        of free capacity, lots of capacity, lots of spare capacity, relaxed, unloaded, least
-        full, low occupancy, emptier, most spare capacity, free nodes, room to grow, room to
-        breathe, ample headroom, plenty of free resources, lots of free resources, most free
-        space, plenty of spare room, lots of spare room, under loaded, underloaded, lowly
-        utilised, less occupied, lightly packed, sparsely used, sparse, sleepy, bored, least
-        filled, least packed, nearly empty, almost empty, half empty, completely empty, lower
-        utilisation, lower utilization, barely used, hardly used, low pressure
+        room to spare, plenty of room to spare, emptiest, empty, idle, least loaded, least busy,
+        least used, least utilised, least utilized, less loaded, less busy, less used, less
+        utilised, less utilized, less crowded, less full, underutilised, underutilized, under
+        utilised, under utilized, under used, underused, lightly loaded, lightly used, lightly
+        utilised, lightly utilized, low load, low utilisation, low utilization, low usage,
+        mostly empty, mostly idle, least crowded, least occupied, not busy, uncrowded, lower
+        load, lowest load, lowest utilisation, lowest utilization, most free capacity, most free
+        room, most room, lots of room, plenty of room, most headroom, most free resources, most
+        available resources, plenty of headroom, lots of headroom, spare capacity, plenty of
+        capacity, plenty of free capacity, plenty of spare capacity, most capacity, idlest, most
+        idle, freest, most available capacity, lots of free capacity, lots of capacity, lots of
+        spare capacity, relaxed, unloaded, least full, low occupancy, emptier, most spare
+        capacity, free nodes, room to grow, room to breathe, ample headroom, plenty of free
+        resources, lots of free resources, most free space, plenty of spare room, lots of spare
+        room, under loaded, underloaded, lowly utilised, less occupied, lightly packed, sparsely
+        used, sparse, sleepy, bored, least filled, least packed, nearly empty, almost empty,
+        half empty, completely empty, lower utilisation, lower utilization, barely used, hardly
+        used, low pressure
     """,
     "BUSY": """
-        fullest, the fullest, 
-        busy, busier, busiest, full, fuller, nearly full, almost full, crowded, overcrowded,
-        most crowded, overloaded, heavily loaded, heavily used, heavily utilised, heavily
-        utilized, highly utilised, highly utilized, highly loaded, highly used, loaded, packed,
-        most loaded, most used, most utilised, most utilized, overcommitted, over committed,
-        oversubscribed, saturated, partially used, partly used, partially filled, partly filled,
-        partially full, partly full, already used, in heavy use, high load, high utilisation,
-        high utilization, high usage, hot, overutilised, overutilized, over utilised, over
-        utilized, already busy, already full, half full, partially occupied, partly occupied,
-        well used, well filled, well utilised, well utilized, heavy load, most packed, maxed
-        out, congested, swamped, strained, stressed, hotspots, hot spots, hotspot, hot spot,
-        most occupied, already occupied, least free, overbooked, over loaded, over used,
-        overused, already partly used, already partially used, most filled, jammed, tightly
-        packed, densely packed, already in use, at capacity, under pressure, under load, under
-        heavy load, under high load, high pressure, slammed, crammed, least empty, tied up
+        fullest, the fullest, busy, busier, busiest, full, fuller, nearly full, almost full,
+        crowded, overcrowded, most crowded, overloaded, heavily loaded, heavily used, heavily
+        utilised, heavily utilized, highly utilised, highly utilized, highly loaded, highly
+        used, loaded, packed, most loaded, most used, most utilised, most utilized,
+        overcommitted, over committed, oversubscribed, saturated, partially used, partly used,
+        partially filled, partly filled, partially full, partly full, already used, in heavy
+        use, high load, high utilisation, high utilization, high usage, hot, overutilised,
+        overutilized, over utilised, over utilized, already busy, already full, half full,
+        partially occupied, partly occupied, well used, well filled, well utilised, well
+        utilized, heavy load, most packed, maxed out, congested, swamped, strained, stressed,
+        hotspots, hot spots, hotspot, hot spot, most occupied, already occupied, least free,
+        overbooked, over loaded, over used, overused, already partly used, already partially
+        used, most filled, jammed, tightly packed, densely packed, already in use, at capacity,
+        under pressure, under load, under heavy load, under high load, high pressure, slammed,
+        crammed, least empty, tied up
     """,
     "PACK": """
         pack tightly, packed tightly, pack tight, bin pack, binpack, bin packing, binpacking,
@@ -411,8 +408,8 @@ PHRASES: dict[str, str] = {
         uplinks
     """,
     "RES:any": """
-        resources, capacity, resource, overall, total, utilisation overall, overall
-        load, overall utilisation, overall utilization, resources of any kind
+        resources, capacity, resource, overall, total, utilisation overall, overall load,
+        overall utilisation, overall utilization, resources of any kind
     """,
     "RES:price": "price, hourly price, hourly rate, hourly cost, price tag, rate, node price",
     "RES:power": """
@@ -432,8 +429,8 @@ PHRASES: dict[str, str] = {
     "FEATURE:on-demand": """
         on demand, ondemand, non preemptible, non spot, reserved instances, reserved nodes,
         reserved capacity, reserved instance, non interruptible, nonpreemptible,
-        uninterruptible, reserved machines, regular priced, non pre emptible, reserved
-        hosts, reserved node
+        uninterruptible, reserved machines, regular priced, non pre emptible, reserved hosts,
+        reserved node
     """,
     "FEATURE:arm64": """
         arm64, arm, aarch64, graviton, arm based, arm64 based, ampere altra, armv8, graviton2,
@@ -556,12 +553,12 @@ PHRASES: dict[str, str] = {
         this pool, all of our pods, all my pods, all our pods
     """,
     "OTHER": """
-        everything,
-        any other, other, others, any, all, everyone, everybody, everything else, anyone,
-        anybody, anything else, else, someone else, all other, all others, anything, whatever
-        other, anyone else, everyone else, somebody else, other people's, foreign, unrelated,
-        another, third party, strangers, neighbours, neighbors, neighbour, neighbor, co tenants,
-        roommates, cotenants, company, somebody else's, other peoples, someone else's, co tenant
+        everything, any other, other, others, any, all, everyone, everybody, everything else,
+        anyone, anybody, anything else, else, someone else, all other, all others, anything,
+        whatever other, anyone else, everyone else, somebody else, other people's, foreign,
+        unrelated, another, third party, strangers, neighbours, neighbors, neighbour, neighbor,
+        co tenants, roommates, cotenants, company, somebody else's, other peoples, someone
+        else's, co tenant
     """,
     "NS": "namespace, namespaces, ns",
     "LABELLED": """
@@ -711,8 +708,8 @@ PHRASES: dict[str, str] = {
     """,
     "DEAR": """
         expensive, pricey, pricy, costly, dear, high cost, high priced, overpriced, high price,
-        most expensive, high costs, luxury, costliest, priciest, highest cost, top
-        dollar, more expensive, high end pricing, exorbitant, dearest, premium priced
+        most expensive, high costs, luxury, costliest, priciest, highest cost, top dollar, more
+        expensive, high end pricing, exorbitant, dearest, premium priced
     """,
     "COST": """
         cost, costs, money, spend, spending, bill, expense, expenses, costing, budgets,
@@ -866,32 +863,31 @@ PHRASES: dict[str, str] = {
         corresponding, local
     """,
     "FILL": """
-        full stop, period, end of story, 
-        nothing else, nothing else will do, whichever, whichever is, overload, i, we, you, it,
-        they, he, she, me, them, there, here, do, does, did, will, would, can, could, may,
-        shall, should also, is it, hi, hello, hey, thanks, thank you, thanks a lot, cheers, dear
-        scheduler, moorage, kubernetes, k8s, which, who, what, how, why, kind, kinds, type,
-        types, sort, kindly, anyway, somehow, it should, this should, up, only the, whole lot,
-        more or less, in general, generally, usually, normally, often, sometimes, mostly,
-        mainly, primarily, time, times, hour, way, ways, thing, things, spot on, case, cases,
-        point, side, end, day, workload placement, matters, matter, matters a lot, matters most,
-        a lot, lot, number, amount, level, sure, able, see, know, think, guess, say, tell, ask,
-        mean, means, said, one that, ones, ones that, simply, again, ever, if it, if we, if
-        they, itself too, too much, doing, done, made, such as, e g, i e, etc, eg, ie,
-        something, somebody, someone, anywhere, everywhere, location, locations, first choice,
-        choice, option, options, mind, minded, hint, hints, note, my wish, wish list, reason,
-        reasons, allow, allowed, allows, respect, terms, capable, enabled, support, supports,
-        supporting, supported, new instructions, previous, instructions, instruction, rules,
-        rule, above that, following, please note, idea, goal, goals, objective, aim, purpose,
-        care, concern, concerned, quality, performance, performant, speed, nicely, gladly,
-        potentially, especially so, hopefully, obviously, basically, literally, certainly,
-        surely, of course, by the way, btw, fyi, imo, imho, asap, today, tomorrow, now, right
-        now, later, soon, ok then, default, general, based, type of, class, version, versions,
-        variant, variants, model's, gen, generation, family, series, form factor, flavour,
-        flavor, kind of, sort of, show, shows, shown, help, helps, helped, try and, order,
-        ordering, come, comes, came, take, takes, took, taken up, enough for, large enough, big
-        enough, good enough, distance, far, farther, long, longer, short, shorter, mine, yours,
-        theirs, ours, himself, herself, good for us, good for it, interested in, interested,
-        latest, last, else than
+        full stop, period, end of story, nothing else, nothing else will do, whichever,
+        whichever is, overload, i, we, you, it, they, he, she, me, them, there, here, do, does,
+        did, will, would, can, could, may, shall, should also, is it, hi, hello, hey, thanks,
+        thank you, thanks a lot, cheers, dear scheduler, moorage, kubernetes, k8s, which, who,
+        what, how, why, kind, kinds, type, types, sort, kindly, anyway, somehow, it should, this
+        should, up, only the, whole lot, more or less, in general, generally, usually, normally,
+        often, sometimes, mostly, mainly, primarily, time, times, hour, way, ways, thing,
+        things, spot on, case, cases, point, side, end, day, workload placement, matters,
+        matter, matters a lot, matters most, a lot, lot, number, amount, level, sure, able, see,
+        know, think, guess, say, tell, ask, mean, means, said, one that, ones, ones that,
+        simply, again, ever, if it, if we, if they, itself too, too much, doing, done, made,
+        such as, e g, i e, etc, eg, ie, something, somebody, someone, anywhere, everywhere,
+        location, locations, first choice, choice, option, options, mind, minded, hint, hints,
+        note, my wish, wish list, reason, reasons, allow, allowed, allows, respect, terms,
+        capable, enabled, support, supports, supporting, supported, new instructions, previous,
+        instructions, instruction, rules, rule, above that, following, please note, idea, goal,
+        goals, objective, aim, purpose, care, concern, concerned, quality, performance,
+        performant, speed, nicely, gladly, potentially, especially so, hopefully, obviously,
+        basically, literally, certainly, surely, of course, by the way, btw, fyi, imo, imho,
+        asap, today, tomorrow, now, right now, later, soon, ok then, default, general, based,
+        type of, class, version, versions, variant, variants, model's, gen, generation, family,
+        series, form factor, flavour, flavor, kind of, sort of, show, shows, shown, help, helps,
+        helped, try and, order, ordering, come, comes, came, take, takes, took, taken up, enough
+        for, large enough, big enough, good enough, distance, far, farther, long, longer, short,
+        shorter, mine, yours, theirs, ours, himself, herself, good for us, good for it,
+        interested in, interested, latest, last, else than
     """,
 }

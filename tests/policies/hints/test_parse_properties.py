@@ -28,7 +28,7 @@ WITH_TARGET = OF_PODS | {IntentClass.ACCELERATOR, IntentClass.NODE_LABEL}
 
 
 @given(st.text() | st.binary() | salads)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_never_raises_and_stays_in_bounds(text: str | bytes) -> None:
     found = parse_hint(text)
     assert len(found.intents) <= MAX_INTENTS
@@ -37,7 +37,7 @@ def test_never_raises_and_stays_in_bounds(text: str | bytes) -> None:
 
 
 @given(salads)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_every_intent_is_within_the_schema(text: str) -> None:
     intents = parse_hint(text).intents
     wire = json.loads(json.dumps([intent_to_json(intent) for intent in intents]))
@@ -49,14 +49,14 @@ def test_every_intent_is_within_the_schema(text: str) -> None:
 
 
 @given(salads)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_the_same_text_means_the_same(text: str) -> None:
     assert parse_hint(text) == parse_hint(text)
     assert hint_to_json(parse_hint(text)) == hint_to_json(parse_hint(text.encode()))
 
 
 @given(salads)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_case_does_not_matter(text: str) -> None:
     lower, upper = text.lower(), text.lower().upper()
     if upper.lower() == lower:  # letters like ß have no way back
@@ -64,7 +64,7 @@ def test_case_does_not_matter(text: str) -> None:
 
 
 @given(salads)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_further_sentence_changes_nothing_before_it(text: str) -> None:
     """What stands after a full stop cannot take back or turn what was said."""
     before = parse_hint(f"avoid zone b.\n{text}")

@@ -160,7 +160,7 @@ columns = st.lists(numbers, min_size=4, max_size=4).map(np.array)
     rtt=st.none() | st.lists(columns, min_size=4, max_size=4).map(np.array),
     rows=st.lists(st.integers(0, 3), min_size=1, max_size=4, unique=True),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_scores_are_bounded_whatever_is_measured(
     wishes: list[str],
     age: FloatArray | None,
