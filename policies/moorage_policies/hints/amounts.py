@@ -168,12 +168,12 @@ def used(intent: Intent) -> Intent:
     return replace(intent, quantity=replace(intent.quantity, measure="Used"))
 
 
-_OP = "<op:(?:GE|LE|EQ)*>"
+_OP = "<op:(?:GE|LE|EQ|ACROSS)*>"
 _N = "<n:NUM|NUMPLUS>(?:FREE)?(?:UNIT|MONEY)?"
 _AFTER = "<after:(?:ORMORE|ORLESS)?>"
-_GLUE = "(?:FILL|DET|FREE|OF|OTHER|LEAST|MOST)*"
+_GLUE = "(?:IN|FILL|DET|FREE|OF|OTHER|LEAST|MOST)*"
 _THING = "<thing:(?:RES|GPU)+(?:IN|OF|PER)?(?:DET)*(?:GPU|RES)?|PODS+|REPLICA>"
-_STATE = "(?:FREE|USED|ORMORE)*(?:(?:IS|PLACE|PREFER|FILL|HIGH|LOW)+(?:FREE|USED))?"
+_STATE = "(?:FREE|USED|ORMORE|IDLE)*(?:(?:IS|PLACE|PREFER|FILL|HIGH|LOW)+(?:FREE|USED))?"
 _LINK = "(?:HIGH|LOW|USED|FREE|OF|DET|NODES|IN|IS|PLACE|PREFER|FILL|WITH|TO|THAN)*"
 _BEFORE = "(?:WITH|IN|OF|RUNS|NODES|DET)*"
 
@@ -190,11 +190,14 @@ RULES: tuple[Rule, ...] = (
     rule(
         f"{_BEFORE}{_THING}{_LINK}BETWEEN<low:NUM>UNIT?(?:AND|TO)<high:NUM>UNIT?{_STATE}", _between
     ),
+    rule(f"<low:NUM>UNIT?TO<high:NUM>UNIT?{_GLUE}(?:{_THING})?{_STATE}", _between),
     rule(
         f"(?:OLD|UPFOR|NEW)+(?:OF|FOR|IS|FILL|DET)*{_OP}DET*<n:(?:NUM|NUMPLUS)?>UNIT{_AFTER}(?:AGO|OLD|NEW)*",
         _age,
     ),
-    rule(f"<op:GE|LE|UPFOR>DET*<n:NUM?>UNIT{_AFTER}(?:AGO|OLD|NEW)*(?!RES|OF|FREE|GPU)", _age),
+    rule(
+        f"<op:GE|LE|UPFOR|ACROSS>DET*<n:NUM?>UNIT{_AFTER}(?:AGO|OLD|NEW)*(?!RES|OF|FREE|GPU)", _age
+    ),
     rule(f"{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}{_GLUE}{_THING}{_STATE}", _amount),
     rule(f"{_BEFORE}{_THING}{_LINK}{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}{_STATE}", _amount),
     rule(f"{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}(?:AGO|FREE|USED|PERHOUR)*", _amount),

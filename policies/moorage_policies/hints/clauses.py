@@ -22,6 +22,7 @@ _HOLLOW = _SEPARATORS | _LOW | _HIGH | _VERBS | {
 }  # fmt: skip
 _TRAILING = ("as ", "second", "fallback", "plan b", "last resort", "backup", "runner up")
 """Beginnings of fallbacks that may stand behind the thing they speak of."""
+_TURNING = {"NOT", "AVOID", "NEVER"}
 _SUBJECTS = {"we", "it", "they", "i"}
 _TAKES = {"use", "uses", "take", "takes"}
 _EMPTY_VERBS = _VERBS - {"SPREAD", "COLOC", "SHARE", "SURVIVE", "PACK"}
@@ -84,7 +85,7 @@ def _clauses(sentence: Sequence[Token]) -> list[Clause]:
         dropping = _drops(part, clauses, dropping=dropping)
         if lead == "COLON":
             default, clauses = _announced(clauses, waiting, default)
-            waiting = []
+            waiting = [token for token in waiting if token.tag in _TURNING]
         if dropping:
             _last(clauses).dropped.extend(part)
         elif not _has_content(part):
@@ -149,7 +150,9 @@ def _is_comparison(sentence: Sequence[Token], at: int) -> bool:
     """Return whether this is the "to" of "prefer on-demand to spot", or "over"."""
     prefers = any(t.text.startswith(("prefer", "favo")) for t in sentence[:at])
     after = sentence[at + 1 : at + 3]
-    return prefers and any(t.tag in _COMPARED for t in after) and sentence[at - 1].tag in _COMPARED
+    last = sentence[at - 1]
+    compared = last.tag in _COMPARED or last.text.startswith("prefer")
+    return prefers and compared and any(t.tag in _COMPARED for t in after)
 
 
 def _drops(part: Sequence[Token], clauses: Sequence[Clause], *, dropping: bool) -> bool:

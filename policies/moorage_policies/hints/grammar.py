@@ -38,6 +38,7 @@ RULES: tuple[Rule, ...] = (
 
 _OF_PODS = {IntentClass.CO_LOCATION, IntentClass.ANTI_AFFINITY, IntentClass.NETWORK}
 _NEGATORS = {"NOT", "NEVER", "AVOID"}
+_CLOSING = {"LOW", "HIGH", "FILL", "COMMA", "FALLBACK", "PREFER", "STOP", "IS", "DET"}
 _REPORTED = {"NAME", "NUM", "NUMPLUS", "SELECTOR", "UNIT"}
 _WEIGHTS = tuple(Weight)
 
@@ -82,11 +83,17 @@ def _resolve(said: Iterable[Intent], before: Sequence[Intent]) -> list[Intent]:
     resolved = []
     for intent in said:
         if intent.target == SAME_AS_BEFORE:
-            resolved.append(replace(intent, target=named))
+            resolved.append(_named(intent, named))
             continue
         resolved.append(intent)
         named = intent.target if intent.kind in _OF_PODS and intent.target else named
     return resolved
+
+
+def _named(intent: Intent, target: str) -> Intent:
+    if intent.kind is IntentClass.ANTI_AFFINITY:
+        return neighbours.apart([target], intent.topology_key)[0]
+    return replace(intent, target=target)
 
 
 def _strongest(intents: Iterable[Intent]) -> list[Intent]:
@@ -120,8 +127,11 @@ class _Reading:
         """Return the intents of the clause and the words that meant nothing."""
         tokens = self.clause.tokens
         text = letters(tokens)
+        turned_at = self._find_passive()
         at = 0
         while at < len(tokens):
+            if at == turned_at:
+                break
             at = self._rule_at(text, at) or self._word_at(at)
         self._turn_by_passive()
         dropped = " ".join(token.text for token in self.clause.dropped)
@@ -178,8 +188,19 @@ class _Reading:
         self.negator, self.negated_at, self.said_since = token.text, at, False
         self.negator_tag = token.tag
 
+    def _find_passive(self) -> int:
+        """Take note of a closing "should be avoided", which covers all before; return its place."""
+        tags = [token.tag for token in self.clause.tokens]
+        at = len(tags) - 1
+        while at > 0 and tags[at] in _CLOSING:
+            at -= 1
+        if at < 1 or tags[at] != "AVOID" or any(tag in _NEGATORS for tag in tags[:at]):
+            return len(tags)
+        self._negate(self.clause.tokens[at], 0)
+        return at
+
     def _turn_by_passive(self) -> None:
-        """Turn what stands before a closing "should be avoided" or "is not wanted"."""
+        """Turn what stands before a closing "is not wanted"."""
         if self.said_since or not self.negative or not self.intents:
             return
         after = {token.tag for token in self.clause.tokens[self.negated_at :]}

@@ -8,6 +8,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from moorage_policies.hints.ordinary_words import ORDINARY_WORDS
+from moorage_policies.hints.shapes import GPU_FAMILIES
 from moorage_policies.hints.vocabulary import PHRASES
 
 Phrase = tuple[str, ...]
@@ -67,7 +68,7 @@ def _correctable() -> list[str]:
     telling = {words for words, (tag, _) in LEXICON.items() if tag not in _QUIET_TAGS}
     found = {word for words in telling for word in words if len(word) > _MIN_CHARS}
     found |= {words[0] for words in telling if len(words) == 1 and len(words[0]) == _MIN_CHARS}
-    return sorted(word for word in found if word.isalpha())
+    return sorted({word for word in found if word.isalpha()}.union(GPU_FAMILIES))
 
 
 _CORRECTABLE = _correctable()
@@ -91,12 +92,13 @@ def correct(word: str) -> str:
     Only letters count, the first letter must be right unless it was swapped with the second, and
     ordinary English words are never taken for misspellings, nor is who does something (balancer).
     """
-    doer = len(word) > _MIN_CHARS + 1 and word.endswith(("er", "or", "ers", "ors"))
-    if len(word) < _MIN_CHARS or doer or not word.isalpha() or knows(word):
+    if len(word) < _MIN_CHARS or not word.isalpha() or knows(word) or word in GPU_FAMILIES:
         return _SHORT_SLIPS.get(word, word)
+    doer = len(word) > _MIN_CHARS + 1 and word.endswith(("er", "or", "ers", "ors"))
+    candidates = GPU_FAMILIES if doer else _CORRECTABLE
     allowed = 2 if len(word) >= _TWO_ERRORS_CHARS else 1
     found = process.extract(
-        word, _CORRECTABLE, scorer=OSA.distance, score_cutoff=allowed, limit=8, processor=None
+        word, candidates, scorer=OSA.distance, score_cutoff=allowed, limit=8, processor=None
     )
     near = [(distance, text) for text, distance, _ in found if _starts_alike(word, text)]
     return min(near)[1] if near else word

@@ -32,6 +32,7 @@ _SINGULAR = f"""(?:
   | {_BEFORE}{_PLAIN_ODD}{{1,3}}(?:PODS)+
   | {_BEFORE}(?:PODS|REPLICA)+
   | {_BEFORE}RES(?!NAME)
+  | DET*NS(?:NAMED)?{_ANY_WORD}
   | DET*OTHER
 )(?:(?:OF|IN)?{_NAMESPACE})?"""
 TARGET = f"(?:{_SINGULAR})"

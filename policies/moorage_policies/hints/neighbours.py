@@ -103,7 +103,26 @@ def _away(found: Found) -> list[Intent]:
 
 
 def _apart_from(found: Found) -> list[Intent]:
-    return apart(targets_of(found["targets"]), domain_key(found["domain"]))
+    targets, key = targets_of(found["targets"]), domain_key(found["domain"])
+    if not found.negative:
+        return apart(targets, key)
+    return [Intent(IntentClass.CO_LOCATION, target=t, topology_key=key) for t in targets]
+
+
+def _never_on(found: Found) -> list[Intent]:
+    """Nodes that do not run something: the negation is part of the words."""
+    return apart(targets_of(found["targets"]))
+
+
+def _noisy(found: Found) -> list[Intent]:
+    return [Intent(IntentClass.NOISE), *_apart_from(found)]
+
+
+def _host(found: Found) -> list[Intent] | None:
+    """Nodes where pods run, but not "nodes where CPU is free"."""
+    if all(token.tag in {"RES", "GPU", "AND", "DET", "COMMA"} for token in found["targets"]):
+        return None
+    return _join(found)
 
 
 def _same_as_before(found: Found) -> list[Intent]:
@@ -159,11 +178,20 @@ _DOMAIN = "<domain:(?:DOMAIN|NODES|POOL)+>"
 _ANY_DOMAIN = "<domain:DOMAIN|NODES|NAME>"
 _OVER = "(?:ACROSS|BETWEEN|GE|IN|PER|TO|OF|DET|OTHER|DIFFERENT|MOST|NUM|SAME|THAN|AND)"
 _OWN = "(?:DET|OTHER|NUM|MOST|PER|ONE|OF|FREE|GE)*(?:REPLICA|PODS)+(?:OF(?:DET|REPLICA|PODS)+)?"
-_DOING = "(?:NOT|NEVER|PLACE|FILL|SHARE|IN|HIGH|PREFER|DET|IS|TO|PACK|TOGETHER|LOW|OF|COLOC|THAN)*"
+_DOING = (
+    "(?:OTHER|NOT|NEVER|PLACE|FILL|SHARE|IN|HIGH|PREFER|DET|IS|TO|PACK|TOGETHER|LOW|OF|COLOC|THAN)*"
+)
 _SAME = "(?:SAME|ONE|SHARE)(?:DET|FILL|SAME)*"
 _NUMBER = "<n:NUM>UNIT?"
 
 RULES: tuple[Rule, ...] = (
+    rule(
+        "(?:AWAY|PART(?:FILL|DET|PODS|REPLICA)*OF)(?:DET|OTHER)*<noise:NOISE>"
+        "<targets:NAME{1,3}(?:PODS|REPLICA|SERVER)*>",
+        _noisy,
+        carries=False,
+    ),
+    rule(f"PART(?:FILL|DET|PODS|REPLICA)*OF<targets:{TARGETS}>", _apart_from, carries=False),
     # spreading and gathering the own replicas
     rule(f"ONEPER(?:DET|OTHER|DIFFERENT)*{_DOMAIN}", _spread),
     rule(
@@ -175,7 +203,7 @@ RULES: tuple[Rule, ...] = (
         _even_load,
     ),
     rule(
-        f"SPREAD(?:DET|OTHER|REPLICA|PODS|PLACE|SPREAD|FILL|APART|SURVIVE)*{_OVER}+{_DOMAIN}"
+        f"SPREAD(?:DET|OTHER|REPLICA|PODS|PLACE|SPREAD|FILL|APART|SURVIVE)*COMMA?{_OVER}+{_DOMAIN}"
         "(?:LOSS)*",
         _spread,
     ),
@@ -196,6 +224,7 @@ RULES: tuple[Rule, ...] = (
         "(?:ONE|OF|DET)*REPLICA",
         _not_several,
     ),
+    rule(f"PART(?:DET|OTHER|BETWEEN|OF|ACROSS|TO|WITH)*REPLICA{_OVER}+{_DOMAIN}", _spread),
     rule(
         "(?:<domain:DOMAIN|NODES>FILL*)?PART(?:DET|OTHER|BETWEEN|OF|ACROSS|TO|WITH)*REPLICA",
         _spread,
@@ -249,12 +278,18 @@ RULES: tuple[Rule, ...] = (
         f"TOGETHER(?:IN*(?:SAME|ONE|DET)*{_DOMAIN})?(?!(?:FILL|DET)*(?:WITH|NAME|PODS|TO))",
         _self_together,
     ),
-    rule(f"NODES+(?:DET|FILL)*NOT(?:RUNS|WITH|PLACE)+<targets:{TARGETS}>", _apart_from),
-    rule(f"PART(?:FILL|DET|PODS|REPLICA)*OF<targets:{TARGETS}>", _apart_from, carries=False),
-    rule(f"(?:IN|DET)*<domain:DOMAIN|NODES>RUNS+<targets:{TARGETS}>PLACE?", _join),
-    rule(f"NODES+(?:RUNS|WITH|PLACE|NOT)+<targets:{TARGETS}>", _join),
-    rule(f"RUNS+<targets:{TARGETS}>", _join),
+    rule(f"NODES+(?:DET|FILL)*NOT(?:RUNS|WITH|PLACE)+<targets:{TARGETS}>", _never_on),
+    rule(f"(?:IN|DET)*<domain:DOMAIN|NODES>RUNS+<targets:{TARGETS}>PLACE?", _host),
+    rule(f"NODES+(?:RUNS|WITH|PLACE|NOT)+<targets:{TARGETS}>", _host),
+    rule(f"RUNS+<targets:{TARGETS}>", _host),
+    rule(f"(?:COLOC|PACK)+(?:FILL|DET)*IN+{_SAME}{_DOMAIN}(?!OF|THAN)", _self_together),
     # nearness
+    rule(
+        f"LATENCY(?:IS|FILL|PLACE|PREFER|OF|HIGH|LOW|DET)*<op:LE|WITHIN>{_NUMBER}"
+        f"(?:TO|OF|NEAR)<targets:{TARGETS}>",
+        _within,
+    ),
+    rule("NEAR<targets:(?:DET|OTHER)*(?:RES|NAME|GPU){1,4}NODES+>", _near_pods, carries=False),
     rule(
         f"(?:WITHIN|LE){_NUMBER}(?:LATENCY|FILL)?(?:OF|TO|NEAR|AWAY|IN)+<targets:{TARGETS}>",
         _within,
@@ -267,7 +302,7 @@ RULES: tuple[Rule, ...] = (
     ),
     rule(f"LATENCY(?:IS|FILL|PLACE|PREFER|OF|HIGH|LOW|DET)*<op:LE|WITHIN>{_NUMBER}", _within),
     rule(f"<op:LE>{_NUMBER}LATENCY", _within),
-    rule("NEAR(?:TO|IN|OF|DET)*(?:DOMAIN)*<known:ZONE|REGION>", _near_places, carries=False),
+    rule("NEAR(?:TO|IN|OF|DET|DOMAIN)*<known:ZONE|REGION>", _near_places, carries=False),
     rule(
         "NEAR(?:TO|IN|OF|DET)*<domain:DOMAIN|NODES><ids:(?:NAME|NUM|DET)>",
         _near_places,
@@ -283,7 +318,9 @@ RULES: tuple[Rule, ...] = (
     rule("(?:DET)*ALONE(?:IN|DET|ALONE|TO)*<domain:(?:NODES|DOMAIN)*>", _alone),
 )
 
-_AFTER_NO = "(?<=NOT|AVOID|NEVER|AND|COMMA|DET|OTHER|PLACE|PREFER|FILL|OF|IN|WITH|TO|RUNS|SHARE)"
+_AFTER_NO = (
+    "(?<=NOT|AVOID|NEVER|AND|COMMA|DET|OTHER|PLACE|PREFER|FILL|OF|IN|WITH|TO|RUNS|SHARE|NOISE)"
+)
 
 LAST_RULES: tuple[Rule, ...] = (
     rule(f"WITH+<targets:{TARGETS}>", _with, carries=False),

@@ -80,6 +80,7 @@ _COUNTS = {
 }  # fmt: skip
 _SHARES = {"half": 50, "quarter": 25, "third": 33, "three-quarters": 75}
 _NUMBER = re.compile(r"([$€£]?)(\d[\d,]*(?:\.\d+)?)(\+?)([a-zµμ%][a-z/%]*)?(\+?)")
+GPU_FAMILIES = ("ampere", "blackwell", "hopper", "lovelace", "pascal", "turing", "volta")
 _MODELS = re.compile(
     r"(?:nvidia-)?(?:"
     r"(?:h100|h200|h800|h20|gh200|b100|b200|b300|gb200|gb300|a100|a800|a10g?|a16|a30|a40|a2|a6000|"

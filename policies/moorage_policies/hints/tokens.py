@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from moorage_policies.hints.lexicon import LEXICON, LONGEST_PHRASE, WORDS, correct
-from moorage_policies.hints.shapes import UNIT_NAMES, Shape, shape_of
+from moorage_policies.hints.shapes import GPU_FAMILIES, UNIT_NAMES, Shape, shape_of
 from moorage_policies.hints.wordlists import words
 
 NAME = "NAME"
@@ -67,6 +67,7 @@ _PLACES = {"zone", "rack", "region", "switch", "az"}
 _SPACED_MODEL = re.compile(
     r"\b(mig|rtx|gtx|tpu|gaudi|radeon|instinct) +(?=(?:\d+g\.|[a-z]?\d{3,4}\b|v\d|[23]\b|pro\b))()"
 )
+_RANGE = re.compile(r"(?<![\w.-])(\d+(?:\.\d+)?) ?- ?(\d+(?:\.\d+)?(?:[a-z]+)?)(?![\w-])")
 _CONTRACTIONS = (
     (re.compile(r"\b(?:can't|cant|cannot)\b"), "can not"),
     (re.compile(r"\b(?:won't|wont)\b"), "will not"),
@@ -90,6 +91,7 @@ def level(text: str) -> str:
     plain = unicodedata.normalize("NFKC", text).casefold()
     plain = plain.replace("’", "'").replace("‘", "'").replace("–", "—")  # noqa: RUF001
     plain = re.sub(r"\s-+\s", " — ", plain)
+    plain = _RANGE.sub(r"\1 to \2", plain)
     plain = _SPACED_MODEL.sub(r"\1-\2", plain)
     for pattern, written_out in _CONTRACTIONS:
         plain = pattern.sub(written_out, plain)
@@ -106,14 +108,14 @@ def _words(plain: str) -> list[Token]:
         if raw in _PUNCTUATION:
             tokens.append(Token(raw, _PUNCTUATION[raw]))
             continue
-        word = raw.rstrip("./-") or raw
+        word = raw.rstrip("./-,") or raw
         bare_number = bool(tokens) and tokens[-1].tag == "NUM" and not tokens[-1].value
         if bare_number and word in UNIT_NAMES:
             tokens.append(Token(word, "UNIT", UNIT_NAMES[word]))
         else:
             tokens.extend(_split(word))
-        if len(raw) > len(word) and raw[len(word)] == ".":
-            tokens.append(Token(".", "STOP"))
+        if len(raw) > len(word) and raw[len(word)] in ".,":
+            tokens.append(Token(raw[len(word)], _PUNCTUATION[raw[len(word)]]))
     return tokens
 
 
@@ -180,6 +182,8 @@ def _is_named(said: list[Token], spelled: str, at: int, before: list[Token]) -> 
 def _longest(said: list[Token], spelled: list[str], at: int) -> tuple[Token, int]:
     for length in range(min(LONGEST_PHRASE, len(said) - at), 0, -1):
         meaning = LEXICON.get(tuple(spelled[at : at + length]))
+        if meaning is None and length == 1 and spelled[at] in GPU_FAMILIES:
+            return Token(said[at].text, "ACCEL", spelled[at]), 1
         if meaning is not None and (length > 1 or said[at].tag == NAME):
             text = " ".join(word.text for word in said[at : at + length])
             return Token(text, *meaning), length

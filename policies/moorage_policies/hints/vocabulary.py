@@ -67,16 +67,17 @@ PHRASES: dict[str, str] = {
         lack~, free of, free from, nowhere, zero, not any
     """,
     "AVOID": """
-        avoid~, steer clear of, steer clear from, exclude~, skip~, refrain~ from, shun~,
-        reject~, ban~, hate~, dislike~, keep off, keep out of, keep it out of, keep it off, keep
-        us off, keep us out of, keep this off, keep me off, keep them off, keep me out of, keep
-        this out of, stay off, stay out of, stay off of, keep out, leave out, leave alone,
-        prevent~, forbid, forbidden, disallow~, no go, anything but, anywhere but, everything
-        but, all but, any but, except, except for, excepting, other than, detest~, averse to,
-        minus, bypass~, bar, bars, off limits, unwanted, undesirable, undesired, unsuitable,
-        unacceptable, blacklist~, no good, evade~, sidestep~, dodge~, give a miss, rule out,
-        rules out, ruling out, save for, bar from, with the exception of, keep clear, apart from
-        the, aside from, not wanted, not welcome, discourage~, keep well off, out of, stay out
+        not an option, no option, out of the question, outside of, outside, avoid~, steer clear
+        of, steer clear from, exclude~, skip~, refrain~ from, shun~, reject~, ban~, hate~,
+        dislike~, keep off, keep out of, keep it out of, keep it off, keep us off, keep us out
+        of, keep this off, keep me off, keep them off, keep me out of, keep this out of, stay
+        off, stay out of, stay off of, keep out, leave out, leave alone, prevent~, forbid,
+        forbidden, disallow~, no go, anything but, anywhere but, everything but, all but, any
+        but, except, except for, excepting, other than, detest~, averse to, minus, bypass~, bar,
+        bars, off limits, unwanted, undesirable, undesired, unsuitable, unacceptable,
+        blacklist~, no good, evade~, sidestep~, dodge~, give a miss, rule out, rules out, ruling
+        out, save for, bar from, with the exception of, keep clear, apart from the, aside from,
+        not wanted, not welcome, discourage~, keep well off, out of, stay out
     """,
     "PREFER": """
         prefer~, preference for, preference, preferably, preferable, preference is, favor~,
@@ -185,32 +186,34 @@ PHRASES: dict[str, str] = {
         quarantine~, detach~, keep separate, insulate~, partition~, protect~ from, hide~
     """,
     "AWAY": """
-        away from, far from, far away from, apart from, separate from, separated from, clear of,
-        distance from, isolated from, isolate from, distant from, a distance from, keep distance
-        from, keep a distance from, keep its distance from, anti affinity to, anti affinity
-        with, anti affinity for, anti affinity against, antiaffinity to, antiaffinity with, anti
-        affinity towards, remote from, out of the way of, well away from, off, segregated from,
-        segregate from, well clear of, elsewhere than, isolation from, decoupled from, away of,
-        as far as possible from, as far away as possible from, as far away from, stay clear of,
-        stay clear from, far off, detached from, divorced from, at a distance from, at a
-        distance to, distance to, safe distance from, stay away from, keep away from, repelled
-        by, nowhere near, not anywhere near, not even near, separately from, independent from,
-        shielded from, quarantined from, keeping away from, staying away from, keep well away
-        from, anti affine to, removed from, hide from, far removed from, split from, disjoint
-        from, unrelated to, kept from
+        distance between this and, distance between us and, distance between it and, some
+        distance between this and, some distance between us and, away from, far from, far away
+        from, apart from, separate from, separated from, clear of, distance from, isolated from,
+        isolate from, distant from, a distance from, keep distance from, keep a distance from,
+        keep its distance from, anti affinity to, anti affinity with, anti affinity for, anti
+        affinity against, antiaffinity to, antiaffinity with, anti affinity towards, remote
+        from, out of the way of, well away from, off, segregated from, segregate from, well
+        clear of, elsewhere than, isolation from, decoupled from, away of, as far as possible
+        from, as far away as possible from, as far away from, stay clear of, stay clear from,
+        far off, detached from, divorced from, at a distance from, at a distance to, distance
+        to, safe distance from, stay away from, keep away from, repelled by, nowhere near, not
+        anywhere near, not even near, separately from, independent from, shielded from,
+        quarantined from, keeping away from, staying away from, keep well away from, anti affine
+        to, removed from, hide from, far removed from, split from, disjoint from, unrelated to,
+        kept from
     """,
     "APART": """
-        apart, separated, separating, separately, asunder, from each other, from one another,
-        spaced out, in isolation from each other, keep distance, anti affine
+        away, apart, separated, separating, separately, asunder, from each other, from one
+        another, spaced out, in isolation from each other, keep distance, anti affine
     """,
     "ALONE": """
-        alone, nobody else, no one else, by itself, by themselves, on its own, on our own,
-        dedicated, exclusive, exclusive use of, exclusive use, exclusive access, unshared, non
-        shared, to itself, to ourselves, for itself, to myself, all to itself, private, solo,
-        sole tenant, single tenant, sole occupant, in isolation, solitary, not shared, own node,
-        own host, own machine, its own node, its own host, its own machine, to our own node,
-        empty of other pods, full isolation, whole node, an entire node, entire node, a whole
-        node, isolation
+        for ourselves, all for ourselves, for itself only, alone, nobody else, no one else, by
+        itself, by themselves, on its own, on our own, dedicated, exclusive, exclusive use of,
+        exclusive use, exclusive access, unshared, non shared, to itself, to ourselves, for
+        itself, to myself, all to itself, private, solo, sole tenant, single tenant, sole
+        occupant, in isolation, solitary, not shared, own node, own host, own machine, its own
+        node, its own host, its own machine, to our own node, empty of other pods, full
+        isolation, whole node, an entire node, entire node, a whole node, isolation
     """,
     # --- nearness ---
     "NEAR": """
@@ -571,15 +574,16 @@ PHRASES: dict[str, str] = {
     "NAMED": "named, called, by the name of, by the name, known as, name",
     # --- qualities ---
     "BALANCE": """
-        balance~, in balance, well balanced, load balanced, balance of, in proportion,
-        proportional, proportionally, proportionate, even out, evened out, evens out, evening
-        out, equalise~, equalize~, levelling, level out, balanced use of, evenly used, used
-        evenly, evenly utilised, evenly utilized, even use of, even utilisation, even
-        utilization, even usage, balanced usage, in step, equilibrium, imbalance, imbalanced,
-        unbalanced, lopsided, skewed, uneven, unevenly, skew, balancedly, in equal measure,
-        equally used, evenly loaded, rebalance~, evenly balanced, harmonise~, even load, even,
-        proportion, balanced out, lop sided, unevenly used, in tune, symmetrically used, in
-        harmony, one sided, even resource use, even resource usage, symmetric, level load
+        level the load, levels the load, level load, balance~, in balance, well balanced, load
+        balanced, balance of, in proportion, proportional, proportionally, proportionate, even
+        out, evened out, evens out, evening out, equalise~, equalize~, levelling, level out,
+        balanced use of, evenly used, used evenly, evenly utilised, evenly utilized, even use
+        of, even utilisation, even utilization, even usage, balanced usage, in step,
+        equilibrium, imbalance, imbalanced, unbalanced, lopsided, skewed, uneven, unevenly,
+        skew, balancedly, in equal measure, equally used, evenly loaded, rebalance~, evenly
+        balanced, harmonise~, even load, even, proportion, balanced out, lop sided, unevenly
+        used, in tune, symmetrically used, in harmony, one sided, even resource use, even
+        resource usage, symmetric
     """,
     "STRAND": """
         strand~, fragment~, fragmentation, left stranded, resource fragmentation, wasted,
@@ -665,8 +669,8 @@ PHRASES: dict[str, str] = {
         noise, noisy ones, jitter, noisy apps, noisy containers, noisy processes, aggressive
         neighbours, aggressive neighbors, cache contention, throttling, hog, hogging, memory
         hogs, greedy neighbours, greedy neighbors, bursty neighbours, bursty neighbors, rowdy
-        neighbours, rowdy neighbors, rowdy, noisy co tenants, noisy cotenants, noisy batch jobs,
-        cross talk, crosstalk, bandwidth hogs, competing workloads, compete~, noisy stuff, noisy
+        neighbours, rowdy neighbors, rowdy, noisy co tenants, noisy cotenants, cross talk,
+        crosstalk, bandwidth hogs, competing workloads, compete~, noisy stuff, noisy
         environment, noisy environments, bad neighbours, bad neighbors, heavy neighbours, heavy
         neighbors, performance interference, noisy machines, noisy nodes, noisy hosts, gpu hogs,
         disruptive neighbours, disruptive neighbors, troublesome neighbours, troublesome
@@ -712,8 +716,9 @@ PHRASES: dict[str, str] = {
         expensive, high end pricing, exorbitant, dearest, premium priced
     """,
     "COST": """
-        cost, costs, money, spend, spending, bill, expense, expenses, costing, budgets,
-        costwise, cost wise, dollars spent
+        burning money, wasting money, waste money, burn money, waste of money, cost, costs,
+        money, spend, spending, bill, expense, expenses, costing, budgets, costwise, cost wise,
+        dollars spent
     """,
     "MONEY": "dollar, dollars, usd, bucks, buck, $, us dollars, us$",
     "PERHOUR": """
@@ -721,32 +726,32 @@ PHRASES: dict[str, str] = {
         hr, per node hour, per node and hour, every hour, an hr, per h
     """,
     "ENERGY": """
-        energy efficient, energy saving, energy efficiency, energy, low power, low energy, power
-        efficient, power saving, power efficiency, lower power, least power, less power, green,
-        greener, greenest, low carbon, lower carbon, lowest carbon, carbon, carbon neutral,
-        carbon aware, carbon intensity, low carbon intensity, carbon footprint, small carbon
-        footprint, renewable, renewables, renewable energy, renewable power, renewable powered,
-        green energy, green power, sustainable, sustainability, eco friendly, eco, ecological,
-        environmentally friendly, climate friendly, clean energy, low emission, low emissions,
-        emissions, save energy, save power, save electricity, saves energy, saving energy, saves
-        power, power hungry, energy hungry, power hogs, energy hogs, power guzzling, power
-        guzzlers, energy guzzling, energy guzzlers, co2, low co2, electricity, watts, low
-        wattage, solar, solar powered, wind powered, hydro, hydro powered, hydropower, power
-        frugal, energy frugal, energy conscious, energy aware, power aware, power friendly,
-        minimise power, minimize power, minimise energy, minimize energy, minimise energy use,
-        minimize energy use, minimise power use, minimize power use, minimise carbon, minimize
-        carbon, power sipping, waste energy, wastes energy, waste power, wastes power, burn
-        energy, waste electricity, burn power, use a lot of power, use lots of power, use lots
-        of energy, use a lot of energy, draw a lot of power, draw lots of power, guzzle~ power,
-        guzzle~ energy, energy wasting, power wasting, high power, energy intensive, power
-        intensive, carbon intensive, dirty energy, dirty power, coal, coal powered, environment,
-        planet, climate, least energy, less energy, power thirsty, energy thirsty, clean power,
-        carbon free, zero carbon, energy wise, decarbonised, decarbonized, energy sipping,
-        energy consumption, carbon dioxide, minimal power, minimal energy, energy usage, energy
-        use, eco conscious, green powered, low watt, efficient, more efficient, most efficient,
-        performance per watt, perf per watt, lowest power, lowest energy, wind power, solar
-        power, hydro power, low footprint, minimal carbon, fossil, fossil fuel, fossil fuels,
-        greenhouse gas
+        frugal with energy, frugal with power, thrifty with energy, energy efficient, energy
+        saving, energy efficiency, energy, low power, low energy, power efficient, power saving,
+        power efficiency, lower power, least power, less power, green, greener, greenest, low
+        carbon, lower carbon, lowest carbon, carbon, carbon neutral, carbon aware, carbon
+        intensity, low carbon intensity, carbon footprint, small carbon footprint, renewable,
+        renewables, renewable energy, renewable power, renewable powered, green energy, green
+        power, sustainable, sustainability, eco friendly, eco, ecological, environmentally
+        friendly, climate friendly, clean energy, low emission, low emissions, emissions, save
+        energy, save power, save electricity, saves energy, saving energy, saves power, power
+        hungry, energy hungry, power hogs, energy hogs, power guzzling, power guzzlers, energy
+        guzzling, energy guzzlers, co2, low co2, electricity, watts, low wattage, solar, solar
+        powered, wind powered, hydro, hydro powered, hydropower, power frugal, energy frugal,
+        energy conscious, energy aware, power aware, power friendly, minimise power, minimize
+        power, minimise energy, minimize energy, minimise energy use, minimize energy use,
+        minimise power use, minimize power use, minimise carbon, minimize carbon, power sipping,
+        waste energy, wastes energy, waste power, wastes power, burn energy, waste electricity,
+        burn power, use a lot of power, use lots of power, use lots of energy, use a lot of
+        energy, draw a lot of power, draw lots of power, guzzle~ power, guzzle~ energy, energy
+        wasting, power wasting, high power, energy intensive, power intensive, carbon intensive,
+        dirty energy, dirty power, coal, coal powered, environment, planet, climate, least
+        energy, less energy, power thirsty, energy thirsty, clean power, carbon free, zero
+        carbon, energy wise, decarbonised, decarbonized, energy sipping, energy consumption,
+        carbon dioxide, minimal power, minimal energy, energy usage, energy use, eco conscious,
+        green powered, low watt, efficient, more efficient, most efficient, performance per
+        watt, perf per watt, lowest power, lowest energy, wind power, solar power, hydro power,
+        low footprint, minimal carbon, fossil, fossil fuel, fossil fuels, greenhouse gas
     """,
     # --- shape of sentences ---
     "AND": """
