@@ -87,7 +87,7 @@ def _clauses(sentence: Sequence[Token]) -> list[Clause]:
             default, clauses = _announced(clauses, waiting, default)
             waiting = [token for token in waiting if token.tag in _TURNING]
         if dropping:
-            _last(clauses).dropped.extend(part)
+            _drop(part, clauses)
         elif not _has_content(part):
             waiting = _join_hollow(part, clauses, waiting)
         else:
@@ -185,6 +185,14 @@ def _last(clauses: list[Clause]) -> Clause:
     if not clauses:
         clauses.append(Clause([]))
     return clauses[-1]
+
+
+def _drop(part: list[Token], clauses: list[Clause]) -> None:
+    """Keep only the hedge of "H100 rather than A100 if possible" and "this is critical"."""
+    hollow = all(token.tag in _HOLLOW for token in part)
+    if clauses and (hollow or part[0].tag in {"CONTRAST", "TO"} or part[0].text == "over"):
+        clauses[-1].hedges |= _hedges(part)
+    _last(clauses).dropped.extend(() if hollow else part)
 
 
 def _has_content(part: Sequence[Token]) -> bool:

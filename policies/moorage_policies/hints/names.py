@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from moorage_policies.hints.intent import ANY, MAX_WORD_CHARS, SELF
@@ -15,6 +16,8 @@ _ODD = (
     ")"
 )
 """Known words that may be part of a name ("storage", "stable diffusion", "spot manager")."""
+_LEADING = re.sub(r"(?:PLACE|PREFER|FILL|COLOC|SPREAD|PACK|SHARE|SURVIVE)\|", "", _ODD)
+"""Of these, the ones that a name may start with: no verbs."""
 _PLAIN_ODD = _ODD.replace("MOST|LEAST|", "")
 _ANY_WORD = "(?:NAME|SHARE|FEATURE|PREFER|PLACE|FILL|RES|LOW|NEW|COST)"
 _NAMESPACE = f"(?:(?:IN|OF)?DET*NS(?:NAMED)?{_ANY_WORD}|(?:IN|OF)DET*NAME NS)"
@@ -25,7 +28,7 @@ _BEFORE = "(?:DET|OTHER|DIFFERENT|TO|OF|WITH)*"
 _SINGULAR = f"""(?:
     {_BEFORE}(?:PODS|REPLICA)*{_SELECTED}
   | {_BEFORE}(?:PODS|REPLICA)+(?:NAMED|LABELLED|DET)*NAME{{1,3}}(?:PODS)*
-  | {_BEFORE}{_ODD}{{0,2}}NAME{{1,4}}(?:{_ODD}?(?=PODS))(?:PODS|REPLICA|SERVER)*
+  | {_BEFORE}{_LEADING}{{0,2}}NAME{{1,4}}(?:{_ODD}?(?=PODS))(?:PODS|REPLICA|SERVER)*
   | {_BEFORE}NAME{{1,4}}RES(?:{END}|(?=PODS))(?:PODS|REPLICA|SERVER)*
   | {_BEFORE}NAME{{1,4}}(?:PODS|REPLICA|SERVER)*
   | {_BEFORE}(?:RES|GPU|USED|FREE|COST|BALANCE|MOST|OLD|NEW|STABLE){{0,2}}NAME{{1,4}}(?:PODS|REPLICA|SERVER)*

@@ -60,6 +60,26 @@ def _spread(found: Found) -> list[Intent]:
     return _together_or_spread(found, spread=not found.negative)
 
 
+def _all_domains(found: Found) -> list[Intent] | None:
+    return _one_each(found) if found.whole[0].text == "all" else None
+
+
+def _in_one(found: Found) -> list[Intent]:
+    """Return gathering in "one zone", or with what was named before in "the same zone"."""
+    if any(token.text.endswith("same") for token in found.whole):
+        return _same_as_before(found)
+    return _self_together(found)
+
+
+def _not_sharing(found: Found) -> list[Intent] | None:
+    return apart([ANY]) if found.negative else None
+
+
+def _near_if_bandwidth(found: Found) -> list[Intent] | None:
+    network = any(token.value == "bandwidth" for token in found.whole)
+    return _near_pods(found) if network else None
+
+
 def _one_each(found: Found) -> list[Intent]:
     return [Intent(IntentClass.SPREAD, topology_key=domain_key(found["domain"]))]
 
@@ -140,7 +160,8 @@ def _unwanted(found: Found) -> list[Intent] | None:
 
 def _with(found: Found) -> list[Intent] | None:
     targets = targets_of(found["targets"])
-    return None if {ANY, SELF} & set(targets) else _together(found, targets)
+    key = domain_key(found["domain"])
+    return None if {ANY, SELF} & set(targets) else _together(found, targets, key)
 
 
 def _alone(found: Found) -> list[Intent] | None:
@@ -193,6 +214,17 @@ RULES: tuple[Rule, ...] = (
     ),
     rule(f"PART(?:FILL|DET|PODS|REPLICA)*OF<targets:{TARGETS}>", _apart_from, carries=False),
     # spreading and gathering the own replicas
+    rule(f"OTHER(?:FREE|DET)*<domain:DOMAIN>(?!NAME)", _all_domains),
+    rule(f"(?:IN)*(?:DIFFERENT|PART)+{_DOMAIN}OF{_OWN}(?!NAME)", _spread),
+    rule("<domain:DOMAIN>DIFFERENT", _spread),
+    rule(f"(?:REPLICA|PODS)(?:IN|PLACE)*PER(?:DIFFERENT|DET)*{_DOMAIN}", _one_each),
+    rule(f"<domain:DOMAIN|NODES>PER{END}", _one_each),
+    rule(f"<domain:DOMAIN|NODES>FILL*PART{END}", _spread),
+    rule("REPLICA PART", _spread),
+    rule(f"SPREAD(?:DET|OTHER|DIFFERENT|MOST)*<domain:DOMAIN>SPREAD*", _spread),
+    rule(f"OTHER(?:IN|PLACE|WITHIN)+{_SAME}{_DOMAIN}(?!THAN|OF|WITH)", _self_together),
+    rule(f"{_SAME}{_DOMAIN}OF+OTHER", _self_together),
+    rule(f"(?:PACK|COLOC)+{_OWN}{_DOING}TOGETHER", _self_together),
     rule(f"ONEPER(?:DET|OTHER|DIFFERENT)*{_DOMAIN}", _spread),
     rule(
         f"PER(?:REPLICA|PODS|ONE)(?:PLACE|IN|TO|FILL)*(?:DET|DIFFERENT|OTHER)*(?:ALONE|{_DOMAIN})",
@@ -211,10 +243,9 @@ RULES: tuple[Rule, ...] = (
     rule(f"SPREAD{_OVER}*<domain:NAME>", _spread),
     rule("SPREAD(?:DET|OTHER|REPLICA|PODS|SPREAD|APART|FILL)*", _spread_alone),
     rule("<domain:DOMAIN>FILL*(?:SPREAD|LOSS)+", _spread),
-    rule("MOST(?:DET|DIFFERENT|OTHER)*<domain:DOMAIN>", _spread),
+    rule("MOST(?:DET|DIFFERENT|OTHER)*<domain:DOMAIN>(?:FILL|SPREAD)*", _spread),
     rule(f"(?:RES|USED|GPU)+(?:FILL|PLACE|IS)*SPREAD(?:{_OVER}+(?:DOMAIN|NODES)+)?", _even_load),
     rule("PART(?:DET|OTHER)*REPLICA", _spread),
-    rule(f"COLOC{_OWN}", _self_together),
     rule("ACROSS(?:DET|OTHER|DIFFERENT|MOST|NUM)*<domain:DOMAIN>", _spread),
     rule(
         f"(?:ONE|NUM)(?:REPLICA|PODS)*(?:IN|PLACE|ACROSS)*PER(?:DIFFERENT|DET)*{_DOMAIN}", _one_each
@@ -246,10 +277,11 @@ RULES: tuple[Rule, ...] = (
         _spread,
     ),
     rule(f"{_OWN}{_DOING}(?:APART|AWAY(?:DET|OTHER)*REPLICA)", _spread),
+    rule(f"COLOC{_OWN}", _self_together),
     # sharing
-    rule(f"IN+(?:DET)*<domain:DOMAIN>(?:OF|WITH)<targets:{TARGETS}>", _join, carries=False),
+    rule(f"(?:IN|DET)*<domain:DOMAIN>(?:OF|WITH)<targets:{TARGETS}>", _join, carries=False),
     rule(
-        f"(?:IN)*(?:DIFFERENT|PART)+{_DOMAIN}(?:THAN|OF|WITH|AWAY|TO)+<targets:{TARGETS}>",
+        f"(?:IN)*(?:DIFFERENT|PART|OTHER)+{_DOMAIN}(?:THAN|OF|WITH|AWAY|TO)+<targets:{TARGETS}>",
         _apart_from,
     ),
     rule(
@@ -278,12 +310,13 @@ RULES: tuple[Rule, ...] = (
         f"TOGETHER(?:IN*(?:SAME|ONE|DET)*{_DOMAIN})?(?!(?:FILL|DET)*(?:WITH|NAME|PODS|TO))",
         _self_together,
     ),
-    rule(f"NODES+(?:DET|FILL)*NOT(?:RUNS|WITH|PLACE)+<targets:{TARGETS}>", _never_on),
+    rule(f"NODES+(?:DET|FILL|WITH|RUNS)*NOT(?:RUNS|WITH|PLACE|OTHER|DET)*<targets:{TARGETS}>", _never_on),
     rule(f"(?:IN|DET)*<domain:DOMAIN|NODES>RUNS+<targets:{TARGETS}>PLACE?", _host),
     rule(f"NODES+(?:RUNS|WITH|PLACE|NOT)+<targets:{TARGETS}>", _host),
     rule(f"RUNS+<targets:{TARGETS}>", _host),
     rule(f"(?:COLOC|PACK)+(?:FILL|DET)*IN+{_SAME}{_DOMAIN}(?!OF|THAN)", _self_together),
     # nearness
+    rule(f"LATENCY BETWEEN(?:REPLICA|FILL|DET)AND<targets:{TARGETS}>", _near_pods),
     rule(
         f"LATENCY(?:IS|FILL|PLACE|PREFER|OF|HIGH|LOW|DET)*<op:LE|WITHIN>{_NUMBER}"
         f"(?:TO|OF|NEAR)<targets:{TARGETS}>",
@@ -308,11 +341,15 @@ RULES: tuple[Rule, ...] = (
         _near_places,
         carries=False,
     ),
-    rule(f"NEAR(?:NEAR|TO|OF|IN|FILL|RUNS)*<targets:{TARGETS}>", _near_pods, carries=False),
+    rule(f"NEAR(?:NEAR|TO|OF|IN|FILL|RUNS|NODES)*<targets:{TARGETS}>", _near_pods, carries=False),
     rule(f"LATENCY(?:TO|OF|WITH|BETWEEN)+<targets:{TARGETS}>", _near_pods, carries=False),
-    rule(f"<targets:{TARGETS}>(?:PLACE|FILL)*NEAR{END}", _near_pods),
+    rule(f"<targets:{TARGETS}>(?:PLACE|FILL|IS|PREFER|HIGH|LOW)*NEAR{END}", _near_pods),
+    rule(f"LATENCY(?:ACROSS|BETWEEN)<targets:{TARGETS}>", _near_pods),
+    rule(f"LATENCY(?:NAME|RES|FILL|USED){{1,2}}TO<targets:{TARGETS}>", _near_pods),
+    rule(f"MOST RES(?:NAME|FILL)?TO<targets:{TARGETS}>", _near_if_bandwidth),
     rule("(?:LEAST|MOST)?LATENCY", _low_latency),
     # keeping away
+    rule(f"<targets:{TARGETS}>(?:PLACE|FILL)*AWAY(?:FILL|REPLICA|DET*NODES){END}", _away),
     rule(f"AWAY<targets:{TARGETS}>(?:IN*{_SAME}{_DOMAIN})?", _away, carries=False),
     rule(f"<targets:{TARGETS}>(?:PLACE|FILL)*APART", _away, carries=False),
     rule("(?:DET)*ALONE(?:IN|DET|ALONE|TO)*<domain:(?:NODES|DOMAIN)*>", _alone),
@@ -323,8 +360,11 @@ _AFTER_NO = (
 )
 
 LAST_RULES: tuple[Rule, ...] = (
-    rule(f"WITH+<targets:{TARGETS}>", _with, carries=False),
-    rule(f"IN+SAME{_DOMAIN}{END}", _same_as_before),
+    rule(f"(?:WITHIN|IN|PLACE)+{_SAME}{_DOMAIN}(?!THAN|OF|WITH)", _in_one),
+    rule(f"WITHIN DET<domain:DOMAIN>{END}", _self_together),
+    rule(f"SAME<domain:DOMAIN>{END}", _in_one),
+    rule(f"SHARE(?:DET|OTHER|OF)*NODES*(?:WITH OTHER+PODS*)?{END}", _not_sharing),
+    rule(f"WITH+<targets:{TARGETS}>(?:IN*{_SAME}{_DOMAIN})?", _with, carries=False),
     rule(
         f"{_AFTER_NO}(?<!NODES DET)<targets:{TARGETS}>"
         "(?:(?:IN|WITHREL|NEAR|PLACE|FILL|WITH)*(?:SAME|DET|ONE)*(?:NODES|REPLICA))?",

@@ -10,6 +10,7 @@ from moorage_policies.hints.patterns import Found, Rule, rule
 from moorage_policies.hints.tokens import Token
 
 _BEFORE = "(?:IN|WITH|AWAY|OF|FOR|TO|RUNS)*(?:DET|OTHER)*"
+_NO_IDS = {"against", "twice", "cross", "multi", "inter", "each", "alike", "aware", "wide", "diverse"}
 _POD_KEYS = {"app", "k8s-app", "app.kubernetes.io/name", "app.kubernetes.io/component", "job"}
 _POD_KEYS |= {"app.kubernetes.io/instance", "app.kubernetes.io/part-of", "component", "service"}
 """Label keys that pods carry and nodes do not."""
@@ -59,6 +60,7 @@ def places_of(domain: Token, ids: Sequence[Token]) -> list[str]:
     """Return ``key=value`` of each place listed after "zone", "rack", "node"."""
     key = domain.value if domain.tag == "DOMAIN" else "hostname"
     named = [t for t in ids if t.tag in {"NAME", "NUM", "ZONE", "REGION"} or t.text == "a"]
+    named = [token for token in named if token.text not in _NO_IDS]
     if key == "hostname" and not all(_is_node_name(token) for token in named):
         return []
     return [_place_value(key, token) for token in named]

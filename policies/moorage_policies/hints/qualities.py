@@ -46,8 +46,8 @@ def _energy(_found: Found) -> list[Intent]:
     return [Intent(IntentClass.ENERGY)]
 
 
-_OVER = "(?:ACROSS|GE|IN|OF|DET|OTHER|FOR|SPREAD)"
-_OBJECT = "(?:BETWEEN|DET|OTHER|RES|USED|GPU|AND|COMMA|REPLICA|PODS|FREE|OF|FILL|SPREAD)"
+_OVER = "(?:BETWEEN|ACROSS|GE|IN|OF|DET|OTHER|FOR|SPREAD)"
+_OBJECT = "(?:BETWEEN(?=DET*(?:RES|GPU))|DET|OTHER|RES|USED|GPU|AND|COMMA|REPLICA|PODS|FREE|OF|FILL|SPREAD)"
 
 RULES: tuple[Rule, ...] = (
     rule(f"(?:{_OBJECT}*)BALANCE+{_OBJECT}*(?:{_OVER}+<domain:(?:DOMAIN|NODES)+>)?", _balance),

@@ -48,7 +48,7 @@ _OPENERS = words(
 )
 _CLOSERS = words(
     "only level wide aware rich efficient free based backed enabled capable hungry heavy intensive "
-    "optimised equipped friendly sensitive saving constrained poor spreading spread usage"
+    "optimised equipped friendly sensitive saving constrained poor close near local diverse spreading spread usage"
 )
 _TAKE_NAMES = {"NEAR", "WITHREL", "AWAY"}
 _NO_NAMES = {
@@ -67,6 +67,7 @@ _PLACES = {"zone", "rack", "region", "switch", "az"}
 _SPACED_MODEL = re.compile(
     r"\b(mig|rtx|gtx|tpu|gaudi|radeon|instinct) +(?=(?:\d+g\.|[a-z]?\d{3,4}\b|v\d|[23]\b|pro\b))()"
 )
+_OWNED_PLACE = re.compile(r"(\w[\w-]*)'s (zone|rack|region|switch|az)\b")
 _RANGE = re.compile(r"(?<![\w.-])(\d+(?:\.\d+)?) ?- ?(\d+(?:\.\d+)?(?:[a-z]+)?)(?![\w-])")
 _CONTRACTIONS = (
     (re.compile(r"\b(?:can't|cant|cannot)\b"), "can not"),
@@ -90,9 +91,11 @@ def level(text: str) -> str:
     """Return the text in lower case, compatibility forms folded, contractions written out."""
     plain = unicodedata.normalize("NFKC", text).casefold()
     plain = plain.replace("’", "'").replace("‘", "'").replace("–", "—")  # noqa: RUF001
-    plain = re.sub(r"\s-+\s", " — ", plain)
+    plain = re.sub(r"(?m)^\s*[-*•]+\s+", "", plain)  # bullets
+    plain = re.sub(r"[^\S\n]-+[^\S\n]", " — ", plain)
     plain = _RANGE.sub(r"\1 to \2", plain)
     plain = _SPACED_MODEL.sub(r"\1-\2", plain)
+    plain = _OWNED_PLACE.sub(r"\2 of \1", plain)
     for pattern, written_out in _CONTRACTIONS:
         plain = pattern.sub(written_out, plain)
     return plain

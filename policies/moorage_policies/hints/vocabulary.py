@@ -83,10 +83,10 @@ PHRASES: dict[str, str] = {
         prefer~, preference for, preference, preferably, preferable, preference is, favor~,
         favour~, like, likes, love, loves, want~, would like, would love, wish~, choose,
         chooses, pick~, select~, choosing, use, uses, using, go for, opt for, rather have, would
-        rather have, would rather, rather, much rather, please, opt~, look~ for, aim~ for,
-        target~, would prefer, pls, plz, consider~, hope~ for, hope, welcome, best, desired,
+        rather have, would rather, rather, much rather, opt~, look~ for, aim~ for,
+        target~, would prefer, consider~, hope~ for, hope, welcome, best, desired,
         desire~, works best, better, happy with, happy to use, happy on, fond of, keen on, keen
-        to, keen, stick to, stick with, ask~ for, bias~, lean~, gravitate~, incline~, enjoy~,
+        to, keen, stick to, ask~ for, bias~, lean~, gravitate~, incline~, enjoy~,
         appreciate~, expect~, seek~, request~, give me, give us, give it, get me, find me, find,
         finds, accept~, acceptable, suitable, suits, fits best, runs best on, runs best, should
     """,
@@ -97,11 +97,12 @@ PHRASES: dict[str, str] = {
         reside~, remain~, position~, move~, send~, sent, be, being, squeeze~, drop, drops, spin
         up, stick, sticks, leave, leaves, make, makes, making, ensure~, let, lets, have, has,
         having, get, gets, belong~, hosted, hosting, co exist, coexist~, work~, situate~,
-        bring~, brought, execute~, stay on, stay in, kept on, pin~, attract~, steer~, placement,
+        bring~, brought, execute~, pin~, attract~, steer~, placement,
         head for, route~, fit, fits, set, operate~, exist~
     """,
     # --- verbs with a meaning of their own ---
     "SPREAD": """
+        cross~, crossing, span~, spanning, straddle~, diversity, diverse over, 
         spread~, spread out, scatter~, distribute~, disperse~, fan out, fanned out, fan~ out,
         diversify, diversified, diversify~, evenly distributed, evenly spread, stripe~,
         spreading out, split~, divide~, highly available, high availability, ha, fault tolerant,
@@ -110,17 +111,16 @@ PHRASES: dict[str, str] = {
     """,
     "ONEPER": """
         one per, one replica per, one pod per, 1 per, one copy per, one instance per, single
-        replica per, one each per, max one per, at most one per, no more than one per, only one
-        per, at most one replica per, no more than one replica per, one member per, at most 1
+        replica per, one each per, max one per, at most one per, no more than one per, at most one replica per, no more than one replica per, one member per, at most 1
         per, no more than 1 per, 1 replica per, 1 pod per, a single replica per, a single pod
         per, at most one pod per, no more than one pod per, one worker per, max 1 per, one of us
-        per, a maximum of one per, maximum one per, not more than one per, only one replica per,
-        only one pod per, not more than one replica per, not more than one pod per, no more than
+        per, a maximum of one per, maximum one per, not more than one per, not more than one replica per, not more than one pod per, no more than
         one copy per, at most one copy per, exactly one per, exactly one replica per
     """,
     "ACROSS": "across, among, amongst, over, throughout, over all, across all, by, over the",
     "PER": "per, each, every",
     "SURVIVE": """
+        protect us against, protect us from, protect it against, guard us against, guard us from, survive if, survive when, keep running if, keep running when, stay up if, stay up when, keep working if, still work if, stay available if, stay available when, remain available if, remain available when, keep serving if, safe when, safe if, 
         survive~, tolerate~, withstand~, outlive~, cope with, resilient to, resilient against,
         robust against, robust to, immune to, ride out, protect~ against, guard~ against,
         handle~, endure~, live through, recover from, safe against, safe from, not lose
@@ -134,11 +134,13 @@ PHRASES: dict[str, str] = {
         dying, breakdown
     """,
     "COLOC": """
+        concentrate~, concentrating, lump~, bunch~ up, bunch~, gather~, huddle~, assemble~, cluster up, 
         stack~, pile~ up, pile~, stacking up, co locate~, colocate~, collocate~, co schedule~,
         coschedule~, colocation, co location, co place~, affinity, pair~, pair up, pod affinity,
         co locate together, co reside~, cohabit~, bundle~
     """,
     "WITHREL": """
+        stick with, 
         together with, along with, alongside, along side, alongside of, next to, right next to,
         beside, besides, adjacent to, side by side with, in company of, in the company of,
         affinity to, affinity for, affinity with, affinity towards, pod affinity to, co located
@@ -167,12 +169,12 @@ PHRASES: dict[str, str] = {
         already hosting, holding, which already run, that already have, already have, that carry
     """,
     "TOGETHER": """
-        together, in one place, side by side, as a group, grouped, close together, packed
+        together, in one place, side by side, as a group, grouped, packed
         together, with each other, with one another, to each other, to one another, jointly,
         group, clustered, all in one
     """,
     "SHARE": "share~, co share, occupy, occupying",
-    "ONE": "one, only one, just one",
+    "ONE": "one, ",
     "SAME": """
         same, the same, a single, single, one single, a common, common, identical, this same,
         one and the same, the very same
@@ -182,10 +184,12 @@ PHRASES: dict[str, str] = {
         more than one, two different, three different, a different, as many different
     """,
     "PART": """
+        repel~, repelling, 
         anti affinity, antiaffinity, pod anti affinity, separate, isolate~, segregate~, shield~,
         quarantine~, detach~, keep separate, insulate~, partition~, protect~ from, hide~
     """,
     "AWAY": """
+        pod anti affinity to, pod anti affinity with, pod anti affinity against, pod anti affinity for, 
         distance between this and, distance between us and, distance between it and, some
         distance between this and, some distance between us and, away from, far from, far away
         from, apart from, separate from, separated from, clear of, distance from, isolated from,
@@ -195,8 +199,7 @@ PHRASES: dict[str, str] = {
         from, out of the way of, well away from, off, segregated from, segregate from, well
         clear of, elsewhere than, isolation from, decoupled from, away of, as far as possible
         from, as far away as possible from, as far away from, stay clear of, stay clear from,
-        far off, detached from, divorced from, at a distance from, at a distance to, distance
-        to, safe distance from, stay away from, keep away from, repelled by, nowhere near, not
+        far off, detached from, divorced from, at a distance from, at a distance to, safe distance from, stay away from, keep away from, repelled by, nowhere near, not
         anywhere near, not even near, separately from, independent from, shielded from,
         quarantined from, keeping away from, staying away from, keep well away from, anti affine
         to, removed from, hide from, far removed from, split from, disjoint from, unrelated to,
@@ -207,7 +210,7 @@ PHRASES: dict[str, str] = {
         another, spaced out, in isolation from each other, keep distance, anti affine
     """,
     "ALONE": """
-        for ourselves, all for ourselves, for itself only, alone, nobody else, no one else, by
+        of its own, of our own, of their own, nothing else on, nothing else running on, for ourselves, all for ourselves, for itself only, alone, nobody else, no one else, by
         itself, by themselves, on its own, on our own, dedicated, exclusive, exclusive use of,
         exclusive use, exclusive access, unshared, non shared, to itself, to ourselves, for
         itself, to myself, all to itself, private, solo, sole tenant, single tenant, sole
@@ -217,6 +220,7 @@ PHRASES: dict[str, str] = {
     """,
     # --- nearness ---
     "NEAR": """
+        distance to, close together, 
         reachable from, reachable by, quickly reachable from, anywhere near, anywhere close to,
         near, nearby, near to, close to, closer to, closest to, close by, closely to, nearest,
         nearest to, close, closer, closest, in the vicinity of, in vicinity of, vicinity of,
@@ -533,6 +537,7 @@ PHRASES: dict[str, str] = {
         guys, folks, endpoint, endpoints, fleet
     """,
     "REPLICA": """
+        self, whole pool, entire pool, whole deployment, entire deployment, whole workload, everything we run, 
         replica, replicas, copies, sibling, siblings, peers, each other, one another, itself,
         themselves, this pool, this deployment, my pods, our pods, our replicas, my replicas,
         its pods, members, members of this pool, twins, us, its copies, my own replicas, its own
@@ -868,6 +873,7 @@ PHRASES: dict[str, str] = {
         corresponding, local
     """,
     "FILL": """
+        please, pls, plz, 
         full stop, period, end of story, nothing else, nothing else will do, whichever,
         whichever is, overload, i, we, you, it, they, he, she, me, them, there, here, do, does,
         did, will, would, can, could, may, shall, should also, is it, hi, hello, hey, thanks,
