@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from moorage_policies.hints.canonical import turned
 from moorage_policies.hints.intent import ANY, Intent, IntentClass, Measure, Op, Quantity
@@ -70,7 +69,45 @@ def _superlative(found: Found) -> list[Intent] | None:
     if word.tag in {"LE", "GE"} and not word.text.startswith(("max", "min")):
         return None
     op = Op.MOST if word.tag in {"MOST", "LE"} else Op.LEAST
+    if resource in _CLASSES:
+        return [Intent(_CLASSES[resource])]
     return _intents(found, Quantity(resource, op, measure=_measure(found, resource)))
+
+
+def _gpu_memory(found: Found) -> list[Intent] | None:
+    """GPUs with lots of memory."""
+    if _resource(found["thing"]) not in {"memory", "gpu-memory"}:
+        return None
+    op = Op.MOST if found["most"][0].tag == "MOST" else Op.LEAST
+    return _intents(found, Quantity("gpu-memory", op))
+
+
+def _free(found: Found) -> list[Intent] | None:
+    """Spare CPU: the more, the better."""
+    resource = _resource(found["thing"])
+    known = resource is not None and resource not in _CLASSES
+    return _intents(found, Quantity(resource or ANY, Op.MOST)) if known else None
+
+
+def _usage(found: Found) -> list[Intent]:
+    """Little load, low utilisation of whatever."""
+    op = Op.MOST if found["most"][0].tag == "MOST" else Op.LEAST
+    return _intents(found, Quantity(_resource(found["thing"]) or ANY, op, measure="Used"))
+
+
+def _few_nodes(found: Found) -> list[Intent] | None:
+    few = found["most"][0].text in {"as few", "few", "fewer", "fewest"}
+    return _intents(found, Quantity(ANY, Op.LEAST)) if few else None
+
+
+def _free_nodes(found: Found) -> list[Intent] | None:
+    free = found["most"][0].text in {"free", "unused", "unoccupied", "unallocated", "vacant"}
+    return _intents(found, Quantity(ANY, Op.MOST)) if free else None
+
+
+def _best(found: Found) -> list[Intent] | None:
+    bandwidth = found["most"][0].text == "best" and _resource(found["thing"]) == "bandwidth"
+    return _intents(found, Quantity("bandwidth", Op.MOST)) if bandwidth else None
 
 
 def _load(found: Found) -> list[Intent]:
@@ -89,7 +126,8 @@ def _age(found: Found) -> list[Intent] | None:
 
 
 def _intents(found: Found, quantity: Quantity) -> list[Intent]:
-    if found.negative:
+    inside = any(token.tag in {"NOT", "NEVER"} for token in found.whole)
+    if found.negative != inside:
         quantity = turned(quantity)
     return [Intent(_CLASSES.get(quantity.resource, IntentClass.QUANTITY), quantity=quantity)]
 
@@ -149,7 +187,7 @@ def unit_of(found: Found) -> str | None:
 
 def op_of(found: Found) -> Op:
     """Return the comparison of a match; a bare number asks for at least that much."""
-    for token in (*found["op"], *found["n"], *found["after"]):
+    for token in (*found["op"], *found["n"], *found["after"], *found["post"]):
         if token.tag in _OPS:
             return _OPS[token.tag]
     cheap = any(token.tag == "MONEY" or token.value == "usd/h" for token in found.whole)
@@ -162,23 +200,28 @@ def _measure(found: Found, resource: str) -> Measure:
     return "Used" if used and resource not in _CLASSES else "Free"
 
 
-def used(intent: Intent) -> Intent:
-    """Return the intent with its quantity meant as the used part."""
-    assert intent.quantity is not None
-    return replace(intent, quantity=replace(intent.quantity, measure="Used"))
-
-
 _OP = "<op:(?:GE|LE|EQ|ACROSS)*>"
 _N = "<n:NUM|NUMPLUS>(?:FREE)?(?:UNIT|MONEY)?"
 _AFTER = "<after:(?:ORMORE|ORLESS)?>"
-_GLUE = "(?:IN|FILL|DET|FREE|OF|OTHER|LEAST|MOST)*"
+_POST = "<post:(?:ORMORE|ORLESS|(?:LE|GE)(?=$|COMMA|AND|LOW|HIGH|FILL))?>"
+_GLUE = "(?:IDLE|IN|FILL|DET|FREE|OF|OTHER|LEAST|MOST)*"
 _THING = "<thing:(?:RES|GPU)+(?:IN|OF|PER)?(?:DET)*(?:GPU|RES)?|PODS+|REPLICA>"
 _STATE = "(?:FREE|USED|ORMORE|IDLE)*(?:(?:IS|PLACE|PREFER|FILL|HIGH|LOW)+(?:FREE|USED))?"
-_LINK = "(?:HIGH|LOW|USED|FREE|OF|DET|NODES|IN|IS|PLACE|PREFER|FILL|WITH|TO|THAN)*"
+_LINK = "(?:NEVER|NOT|HIGH|LOW|USED|FREE|OF|DET|NODES|IN|IS|PLACE|PREFER|FILL|WITH|TO|THAN)*"
 _BEFORE = "(?:WITH|IN|OF|RUNS|NODES|DET)*"
 
 BOUNDED_QUALITIES: tuple[Rule, ...] = (
-    rule(f"(?:COST|CHEAP|ENERGY)+{_LINK}{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}", _amount),
+    rule(
+        f"(?:OLD|UPFOR|NEW)+(?:OF|FOR|IS|FILL|DET)*{_OP}DET*<n:(?:NUM|NUMPLUS)?>UNIT{_AFTER}(?:AGO|OLD|NEW)*",
+        _age,
+    ),
+    rule(
+        f"<op:GE|LE|UPFOR|ACROSS>DET*<n:NUM?>UNIT{_AFTER}(?:AGO|OLD|NEW)*(?!RES|OF|FREE|GPU)", _age
+    ),
+    rule(
+        f"(?:LEAST|MOST|DET|IN)*(?:COST|CHEAP|ENERGY)+{_LINK}{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}",
+        _amount,
+    ),
 )
 """Qualities with a number, tried before the qualities alone."""
 
@@ -190,17 +233,11 @@ RULES: tuple[Rule, ...] = (
     rule(
         f"{_BEFORE}{_THING}{_LINK}BETWEEN<low:NUM>UNIT?(?:AND|TO)<high:NUM>UNIT?{_STATE}", _between
     ),
+    rule(f"GE<low:NUM>UNIT?AND+LE<high:NUM>UNIT?{_GLUE}(?:{_THING})?{_STATE}", _between),
     rule(f"<low:NUM>UNIT?TO<high:NUM>UNIT?{_GLUE}(?:{_THING})?{_STATE}", _between),
-    rule(
-        f"(?:OLD|UPFOR|NEW)+(?:OF|FOR|IS|FILL|DET)*{_OP}DET*<n:(?:NUM|NUMPLUS)?>UNIT{_AFTER}(?:AGO|OLD|NEW)*",
-        _age,
-    ),
-    rule(
-        f"<op:GE|LE|UPFOR|ACROSS>DET*<n:NUM?>UNIT{_AFTER}(?:AGO|OLD|NEW)*(?!RES|OF|FREE|GPU)", _age
-    ),
-    rule(f"{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}{_GLUE}{_THING}{_STATE}", _amount),
-    rule(f"{_BEFORE}{_THING}{_LINK}{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}{_STATE}", _amount),
-    rule(f"{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}(?:AGO|FREE|USED|PERHOUR)*", _amount),
+    rule(f"{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}{_GLUE}{_THING}{_STATE}{_POST}", _amount),
+    rule(f"{_BEFORE}{_THING}{_LINK}{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}{_STATE}{_POST}", _amount),
+    rule(f"{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}(?:AGO|OLD|FREE|USED|PERHOUR)*{_POST}", _amount),
     rule(
         f"<most:MOST|LEAST|LE|GE>(?:THAN|MOST|LEAST)*{_GLUE}(?:{_THING}|<cores:UNIT>)(?:FREE|USED)*",
         _superlative,
@@ -208,4 +245,14 @@ RULES: tuple[Rule, ...] = (
     rule(f"{_THING}(?:USED|FREE|IS|PLACE|PREFER|FILL|DET)+<most:MOST|LEAST>", _superlative),
     rule(f"{_THING}<most:MOST|LEAST>(?=$|COMMA|AND)", _superlative),
     rule("(?:PACK|BUSY|IDLE)+(?:IN|TO|DET|OTHER|FILL|PLACE|BUSY|NODES|PACK)*", _load),
+    rule(f"GPU+(?:WITH|RUNS|DET)+<most:MOST|LEAST>{_GLUE}<thing:RES>", _gpu_memory),
+    rule(
+        f"FREE+<thing:(?:RES|GPU)+>(?:FREE|RES)*(?!USED|{_LINK}(?:GE|LE|EQ|NUM|ACROSS|MOST|LEAST))",
+        _free,
+    ),
+    rule("<most:MOST|LEAST>(?:DET|FREE|OF|OTHER)*<thing:RES?>USED+", _usage),
+    rule("<most:LEAST>(?:OF|DET)*NODES+", _few_nodes),
+    rule("<most:FREE>NODES+", _free_nodes),
+    rule("<most:PREFER>(?:DET)*<thing:RES>", _best),
+    rule("<thing:RES|GPU><most:MOST>NODES+", _superlative),
 )

@@ -27,10 +27,11 @@ _SUBJECTS = {"we", "it", "they", "i"}
 _TAKES = {"use", "uses", "take", "takes"}
 _EMPTY_VERBS = _VERBS - {"SPREAD", "COLOC", "SHARE", "SURVIVE", "PACK"}
 """Verbs that need an object; the others wish for something by themselves."""
-_TAKE_TO = {"PREFER", "HIGH", "LOW", "AVOID", "NEAR", "IGNOREAFTER"}
+_TAKE_TO = {"IS", "PREFER", "HIGH", "LOW", "AVOID", "NEAR", "IGNOREAFTER"}
 """Words whose "to" belongs to them ("want to avoid")."""
 _WEAK = {"PODS", "REPLICA", "NODES", "SERVER", "OTHER", "NAME"}
 """Things that are no wish by themselves."""
+_COMPARING = ("prefer", "favo", "better", "rather")
 _COMPARED = {"ACCEL", "FEATURE", "ZONE", "REGION", "VENDOR", "NODES", "SERVER", "GPU"}
 _PURPOSES_TO = {"CHEAP", "ENERGY", "AVOID", "SURVIVE", "LEAST", "MOST", "PLACE", "NOISE", "BALANCE"}
 _PURPOSES_FOR = {"CHEAP", "ENERGY", "LATENCY", "STABLE", "QUIET", "SPREAD", "SURVIVE", "BALANCE"}
@@ -133,7 +134,7 @@ def _starts_purpose(sentence: Sequence[Token], at: int) -> bool:
         return _in_contrast(sentence[:at])
     if at == 0 or not following or all(t.tag in _HOLLOW | _WEAK for t in sentence[:at]):
         return False
-    if token.text in {"to", "over"} and _is_comparison(sentence, at):
+    if token.text in {"to", "over", "than"} and _is_comparison(sentence, at):
         return True
     if token.tag == "TO":
         return sentence[at - 1].tag not in _TAKE_TO and following[0].tag in _PURPOSES_TO
@@ -148,8 +149,10 @@ def _in_contrast(before: Sequence[Token]) -> bool:
 
 def _is_comparison(sentence: Sequence[Token], at: int) -> bool:
     """Return whether this is the "to" of "prefer on-demand to spot", or "over"."""
-    prefers = any(t.text.startswith(("prefer", "favo")) for t in sentence[:at])
+    prefers = any(t.text.startswith(_COMPARING) for t in sentence[:at])
     after = sentence[at + 1 : at + 3]
+    if [t.tag for t in sentence[max(at - 2, 0) : at]][:1] == ["DOMAIN"]:
+        return any(t.tag == "DOMAIN" for t in after)
     last = sentence[at - 1]
     compared = last.tag in _COMPARED or last.text.startswith("prefer")
     return prefers and compared and any(t.tag in _COMPARED for t in after)
@@ -178,7 +181,7 @@ def _is_usage(part: Sequence[Token]) -> bool:
 
 
 def _is_purpose(part: Sequence[Token]) -> bool:
-    return part[0].tag == "TO" or part[0].text in {"for", "over"}
+    return part[0].tag == "TO" or part[0].text in {"for", "over", "than"}
 
 
 def _last(clauses: list[Clause]) -> Clause:
@@ -190,7 +193,9 @@ def _last(clauses: list[Clause]) -> Clause:
 def _drop(part: list[Token], clauses: list[Clause]) -> None:
     """Keep only the hedge of "H100 rather than A100 if possible" and "this is critical"."""
     hollow = all(token.tag in _HOLLOW for token in part)
-    if clauses and (hollow or part[0].tag in {"CONTRAST", "TO"} or part[0].text == "over"):
+    if clauses and (
+        hollow or part[0].tag in {"CONTRAST", "TO"} or part[0].text in {"over", "than"}
+    ):
         clauses[-1].hedges |= _hedges(part)
     _last(clauses).dropped.extend(() if hollow else part)
 
@@ -208,6 +213,9 @@ def _hedges(tokens: Iterable[Token]) -> set[str]:
 def _join_hollow(part: list[Token], clauses: list[Clause], waiting: list[Token]) -> list[Token]:
     """Give a part of mere hedges and verbs to the clause before it, else keep it waiting."""
     said = next((clause for clause in reversed(clauses) if clause.tokens), None)
+    if said is not None and part[0].tag == "COLON" and any(t.tag in _TURNING for t in part):
+        said.tokens.extend(part[1:])
+        return waiting
     if said is None or part[0].tag == "COLON" or _announces(part):
         return waiting + part
     said.hedges |= _hedges(part)

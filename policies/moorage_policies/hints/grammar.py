@@ -161,7 +161,7 @@ class _Reading:
 
     def _word_at(self, at: int) -> int:
         token = self.clause.tokens[at]
-        if token.tag in _NEGATORS:
+        if token.tag in _NEGATORS or token.tag == "AWAY":
             self._negate(token, at)
         elif token.tag in {"COMMA", "AND"}:
             self.list_from = at + 1
@@ -194,7 +194,7 @@ class _Reading:
         at = len(tags) - 1
         while at > 0 and tags[at] in _CLOSING:
             at -= 1
-        if at < 1 or tags[at] != "AVOID" or any(tag in _NEGATORS for tag in tags[:at]):
+        if at < 1 or tags[at] not in {"AVOID", "NOT"} or any(tag in _NEGATORS for tag in tags[:at]):
             return len(tags)
         self._negate(self.clause.tokens[at], 0)
         return at

@@ -19,7 +19,7 @@ _FOREIGN = words(
     nœud nœuds noeud noeuds est sont très plus moins veuillez aux au ce cette de préférer merci
     svp
 
-    el los las una unos unas y o no cerca lejos con sin por para en evitar favor nodo nodos muy si
+    el los las una unos unas y o no cerca lejos con sin por para en evitar nodo nodos muy si
     del al que mejor preferir preferiblemente es son trabajos
 
     il lo gli i uno e di da vicino lontano su per nodi non evitare evita nel nella alla allo dal

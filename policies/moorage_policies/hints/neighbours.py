@@ -214,14 +214,14 @@ RULES: tuple[Rule, ...] = (
     ),
     rule(f"PART(?:FILL|DET|PODS|REPLICA)*OF<targets:{TARGETS}>", _apart_from, carries=False),
     # spreading and gathering the own replicas
-    rule(f"OTHER(?:FREE|DET)*<domain:DOMAIN>(?!NAME)", _all_domains),
+    rule("OTHER(?:FREE|DET)*<domain:DOMAIN>(?!NAME)", _all_domains),
     rule(f"(?:IN)*(?:DIFFERENT|PART)+{_DOMAIN}OF{_OWN}(?!NAME)", _spread),
     rule("<domain:DOMAIN>DIFFERENT", _spread),
     rule(f"(?:REPLICA|PODS)(?:IN|PLACE)*PER(?:DIFFERENT|DET)*{_DOMAIN}", _one_each),
     rule(f"<domain:DOMAIN|NODES>PER{END}", _one_each),
     rule(f"<domain:DOMAIN|NODES>FILL*PART{END}", _spread),
     rule("REPLICA PART", _spread),
-    rule(f"SPREAD(?:DET|OTHER|DIFFERENT|MOST)*<domain:DOMAIN>SPREAD*", _spread),
+    rule("SPREAD(?:DET|OTHER|DIFFERENT|MOST)*<domain:DOMAIN>SPREAD*", _spread),
     rule(f"OTHER(?:IN|PLACE|WITHIN)+{_SAME}{_DOMAIN}(?!THAN|OF|WITH)", _self_together),
     rule(f"{_SAME}{_DOMAIN}OF+OTHER", _self_together),
     rule(f"(?:PACK|COLOC)+{_OWN}{_DOING}TOGETHER", _self_together),
@@ -245,7 +245,7 @@ RULES: tuple[Rule, ...] = (
     rule("<domain:DOMAIN>FILL*(?:SPREAD|LOSS)+", _spread),
     rule("MOST(?:DET|DIFFERENT|OTHER)*<domain:DOMAIN>(?:FILL|SPREAD)*", _spread),
     rule(f"(?:RES|USED|GPU)+(?:FILL|PLACE|IS)*SPREAD(?:{_OVER}+(?:DOMAIN|NODES)+)?", _even_load),
-    rule("PART(?:DET|OTHER)*REPLICA", _spread),
+    rule("PART(?:DET|OTHER)*REPLICA(?!OF)", _spread),
     rule("ACROSS(?:DET|OTHER|DIFFERENT|MOST|NUM)*<domain:DOMAIN>", _spread),
     rule(
         f"(?:ONE|NUM)(?:REPLICA|PODS)*(?:IN|PLACE|ACROSS)*PER(?:DIFFERENT|DET)*{_DOMAIN}", _one_each
@@ -257,7 +257,7 @@ RULES: tuple[Rule, ...] = (
     ),
     rule(f"PART(?:DET|OTHER|BETWEEN|OF|ACROSS|TO|WITH)*REPLICA{_OVER}+{_DOMAIN}", _spread),
     rule(
-        "(?:<domain:DOMAIN|NODES>FILL*)?PART(?:DET|OTHER|BETWEEN|OF|ACROSS|TO|WITH)*REPLICA",
+        "(?:<domain:DOMAIN|NODES>FILL*)?PART(?:DET|OTHER|BETWEEN|OF|ACROSS|TO|WITH)*REPLICA(?!OF)",
         _spread,
     ),
     rule(
@@ -310,7 +310,10 @@ RULES: tuple[Rule, ...] = (
         f"TOGETHER(?:IN*(?:SAME|ONE|DET)*{_DOMAIN})?(?!(?:FILL|DET)*(?:WITH|NAME|PODS|TO))",
         _self_together,
     ),
-    rule(f"NODES+(?:DET|FILL|WITH|RUNS)*NOT(?:RUNS|WITH|PLACE|OTHER|DET)*<targets:{TARGETS}>", _never_on),
+    rule(
+        f"NODES+(?:DET|FILL|WITH|RUNS)*NOT(?:RUNS|WITH|PLACE|OTHER|DET)*<targets:{TARGETS}>",
+        _never_on,
+    ),
     rule(f"(?:IN|DET)*<domain:DOMAIN|NODES>RUNS+<targets:{TARGETS}>PLACE?", _host),
     rule(f"NODES+(?:RUNS|WITH|PLACE|NOT)+<targets:{TARGETS}>", _host),
     rule(f"RUNS+<targets:{TARGETS}>", _host),

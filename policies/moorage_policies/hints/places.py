@@ -10,7 +10,18 @@ from moorage_policies.hints.patterns import Found, Rule, rule
 from moorage_policies.hints.tokens import Token
 
 _BEFORE = "(?:IN|WITH|AWAY|OF|FOR|TO|RUNS)*(?:DET|OTHER)*"
-_NO_IDS = {"against", "twice", "cross", "multi", "inter", "each", "alike", "aware", "wide", "diverse"}
+_NO_IDS = {
+    "against",
+    "twice",
+    "cross",
+    "multi",
+    "inter",
+    "each",
+    "alike",
+    "aware",
+    "wide",
+    "diverse",
+}
 _POD_KEYS = {"app", "k8s-app", "app.kubernetes.io/name", "app.kubernetes.io/component", "job"}
 _POD_KEYS |= {"app.kubernetes.io/instance", "app.kubernetes.io/part-of", "component", "service"}
 """Label keys that pods carry and nodes do not."""
@@ -48,12 +59,22 @@ def _without_gpu(found: Found) -> list[Intent]:
     return [Intent(IntentClass.NODE_LABEL, sign, "gpu")]
 
 
+def _cpu_nodes(found: Found) -> list[Intent] | None:
+    return _without_gpu(found) if found["kind"][0].value == "cpu" else None
+
+
 def _gpu_nodes(found: Found) -> list[Intent] | None:
     return _labels(found, ["gpu"])
 
 
 def _place(found: Found) -> list[Intent] | None:
     return _labels(found, places_of(found["domain"][0], found["ids"]))
+
+
+def _except_place(found: Found) -> list[Intent] | None:
+    """Any zone except b."""
+    targets = places_of(found["domain"][0], found["ids"])
+    return [Intent(IntentClass.NODE_LABEL, Sign.AVOID, target) for target in targets] or None
 
 
 def places_of(domain: Token, ids: Sequence[Token]) -> list[str]:
@@ -95,6 +116,13 @@ def _pool(found: Found) -> list[Intent] | None:
     return _labels(found, [f"pool={name}"])
 
 
+def _of_kind(found: Found) -> list[Intent] | None:
+    """Nodes of type gold."""
+    said = " ".join(token.text for token in found.whole)
+    told = any(f"of {word}" in said for word in ("type", "kind", "class", "sort"))
+    return _labels(found, [found["name"][0].text]) if told else None
+
+
 def _kind_of_node(found: Found) -> list[Intent] | None:
     kinds: list[list[str]] = [[]]
     for token in found["name"]:
@@ -122,8 +150,9 @@ RULES: tuple[Rule, ...] = (
         _accelerator,
     ),
     rule(f"{_BEFORE}<model:VENDOR>{_CARD}", _accelerator),
-    rule(f"{_BEFORE}<name:(?:NAME|GPU|RES|FILL|FEATURE){{1,3}}>NODES?POOL", _pool),
+    rule(f"{_BEFORE}<name:(?:NAME|GPU|RES|FEATURE){{1,3}}>NODES?POOL", _pool),
     rule(f"{_BEFORE}CPUONLY NODES*", _without_gpu),
+    rule(f"{_BEFORE}<kind:RES>NODES+", _cpu_nodes),
     rule(f"{_BEFORE}<kind:FEATURE>(?:NODES|POOL|FILL|GPU|RES)*", _feature),
     rule(f"{_BEFORE}GPU NODES+|NODES+(?:WITH|RUNS)DET*GPU(?!IN|RES|USED)", _gpu_nodes),
     rule(
@@ -131,6 +160,7 @@ RULES: tuple[Rule, ...] = (
         "(?!NODES|POOL|PODS|NAME))*>",
         _place,
     ),
+    rule(f"(?:IN)*OTHER*<domain:DOMAIN>AVOID(?:IN|DET)*<ids:{_ID}(?:{_AND}{_ID})*>", _except_place),
     rule(f"{_BEFORE}<ids:NAME><domain:DOMAIN>", _place),
     rule(
         f"{_BEFORE}(?:NODES|POOL|DOMAIN)*<ids:(?:ZONE|REGION|INSTANCE)"
@@ -147,6 +177,7 @@ RULES: tuple[Rule, ...] = (
 """Things that are clearly about nodes, tried before pods are."""
 
 KIND_RULES: tuple[Rule, ...] = (
+    rule(f"{_BEFORE}NODES(?:OF FILL)?<name:NAME>", _of_kind),
     rule(
         f"{_BEFORE}<name:(?:RES?NAME{{1,3}}|RES)(?:NODES*{_AND}NAME{{1,3}}(?=(?:{_AND}NAME{{1,3}})*NODES))*>"
         "NODES+",

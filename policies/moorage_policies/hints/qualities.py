@@ -47,7 +47,10 @@ def _energy(_found: Found) -> list[Intent]:
 
 
 _OVER = "(?:BETWEEN|ACROSS|GE|IN|OF|DET|OTHER|FOR|SPREAD)"
-_OBJECT = "(?:BETWEEN(?=DET*(?:RES|GPU))|DET|OTHER|RES|USED|GPU|AND|COMMA|REPLICA|PODS|FREE|OF|FILL|SPREAD)"
+_OBJECT = (
+    "(?:BETWEEN(?=DET*(?:RES|GPU))|DET|OTHER|RES|USED|GPU|AND|COMMA|REPLICA|PODS|FREE|OF|FILL|"
+    "SPREAD)"
+)
 
 RULES: tuple[Rule, ...] = (
     rule(f"(?:{_OBJECT}*)BALANCE+{_OBJECT}*(?:{_OVER}+<domain:(?:DOMAIN|NODES)+>)?", _balance),
@@ -57,10 +60,11 @@ RULES: tuple[Rule, ...] = (
     rule("(?:MOST|DET|IN)*NEW+(?!ACCEL|GPU|NAME(?!NODES))", _stable),
     rule("(?:MOST|LEAST|DET|IN)*UNSTABLE+", _unstable),
     rule(
-        "(?:AWAY|IN|MOST|LEAST|DET|OF|OTHER)*(?:NOISE|QUIET)+(?:PODS|NODES|REPLICA)*(?:(?:FOR|OF|IN)(?:DET|RES|GPU)+)?",
+        "(?:AWAY|IN|MOST|LEAST|DET|OF|OTHER|RES|GPU)*(?:NOISE|QUIET)+(?:PODS|NODES|REPLICA)*(?:(?:FOR|OF|IN|WITH)(?:DET|RES|GPU|OTHER|PODS)+)?",
         _noise,
     ),
     rule("(?:LEAST|MOST|DET|IN)*(?:CHEAP|COST)+", _cost),
+    rule("NODES+DET LOSS+", _unstable),
     rule("DEAR", _dear),
     rule("(?:LEAST|MOST|DET|IN|WITH)*ENERGY+(?:DOMAIN|USED|RES)*", _energy),
 )

@@ -48,7 +48,8 @@ _OPENERS = words(
 )
 _CLOSERS = words(
     "only level wide aware rich efficient free based backed enabled capable hungry heavy intensive "
-    "optimised equipped friendly sensitive saving constrained poor close near local diverse spreading spread usage"
+    "optimised equipped friendly sensitive saving constrained poor connected attached powered close "
+    "near local diverse spreading spread usage"
 )
 _TAKE_NAMES = {"NEAR", "WITHREL", "AWAY"}
 _NO_NAMES = {
@@ -67,6 +68,9 @@ _PLACES = {"zone", "rack", "region", "switch", "az"}
 _SPACED_MODEL = re.compile(
     r"\b(mig|rtx|gtx|tpu|gaudi|radeon|instinct) +(?=(?:\d+g\.|[a-z]?\d{3,4}\b|v\d|[23]\b|pro\b))()"
 )
+_TITLE = re.compile(
+    r"\b(zone|region|rack|node|host|pool|gpus?|vram|cpus?|ram|memory|disk) ?: ?(?=\w)"
+)
 _OWNED_PLACE = re.compile(r"(\w[\w-]*)'s (zone|rack|region|switch|az)\b")
 _RANGE = re.compile(r"(?<![\w.-])(\d+(?:\.\d+)?) ?- ?(\d+(?:\.\d+)?(?:[a-z]+)?)(?![\w-])")
 _CONTRACTIONS = (
@@ -84,7 +88,29 @@ _CONTRACTIONS = (
 
 def tokenise(text: str) -> list[Token]:
     """Return the tokens of a text, in order."""
-    return _phrases(_words(level(text)))
+    return _reread(_phrases(_words(level(text))))
+
+
+def _reread(tokens: list[Token]) -> list[Token]:
+    """Return the tokens with "any zone but b" and "leave zone b alone" told as avoidance."""
+    tags = [token.tag for token in tokens]
+    for i, token in enumerate(tokens):
+        if token.text == "but" and "OTHER" in tags[max(i - 2, 0) : i]:
+            tokens[i] = Token(token.text, "AVOID")
+        if token.text == "alone" and i > 1 and _leaving(tokens[:i]) is not None:
+            tokens[i] = Token(token.text, "FILL")
+            tokens[_leaving(tokens[:i]) or 0] = Token("leave alone", "AVOID")
+    return tokens
+
+
+def _leaving(before: list[Token]) -> int | None:
+    """Return where "leave" stands in the same breath, ``None`` if nowhere."""
+    for at in range(len(before) - 1, -1, -1):
+        if before[at].tag in _PUNCTUATION.values():
+            return None
+        if before[at].text in {"leave", "leaving"}:
+            return at
+    return None
 
 
 def level(text: str) -> str:
@@ -93,6 +119,7 @@ def level(text: str) -> str:
     plain = plain.replace("’", "'").replace("‘", "'").replace("–", "—")  # noqa: RUF001
     plain = re.sub(r"(?m)^\s*[-*•]+\s+", "", plain)  # bullets
     plain = re.sub(r"[^\S\n]-+[^\S\n]", " — ", plain)
+    plain = _TITLE.sub(r"\1 ", plain)
     plain = _RANGE.sub(r"\1 to \2", plain)
     plain = _SPACED_MODEL.sub(r"\1-\2", plain)
     plain = _OWNED_PLACE.sub(r"\2 of \1", plain)

@@ -67,28 +67,30 @@ PHRASES: dict[str, str] = {
         lack~, free of, free from, nowhere, zero, not any
     """,
     "AVOID": """
-        not an option, no option, out of the question, outside of, outside, avoid~, steer clear
-        of, steer clear from, exclude~, skip~, refrain~ from, shun~, reject~, ban~, hate~,
-        dislike~, keep off, keep out of, keep it out of, keep it off, keep us off, keep us out
-        of, keep this off, keep me off, keep them off, keep me out of, keep this out of, stay
-        off, stay out of, stay off of, keep out, leave out, leave alone, prevent~, forbid,
-        forbidden, disallow~, no go, anything but, anywhere but, everything but, all but, any
-        but, except, except for, excepting, other than, detest~, averse to, minus, bypass~, bar,
-        bars, off limits, unwanted, undesirable, undesired, unsuitable, unacceptable,
-        blacklist~, no good, evade~, sidestep~, dodge~, give a miss, rule out, rules out, ruling
-        out, save for, bar from, with the exception of, keep clear, apart from the, aside from,
-        not wanted, not welcome, discourage~, keep well off, out of, stay out
+        will not do, will not work, not allowed, is out, are out, not permitted, not acceptable,
+        not good enough, not suitable, is a no, are a no, not ok, not okay, not an option, no
+        option, out of the question, outside of, outside, avoid~, steer clear of, steer clear
+        from, exclude~, skip~, refrain~ from, shun~, reject~, ban~, hate~, dislike~, keep off,
+        keep out of, keep it out of, keep it off, keep us off, keep us out of, keep this off,
+        keep me off, keep them off, keep me out of, keep this out of, stay off, stay out of,
+        stay off of, keep out, leave out, leave alone, prevent~, forbid, forbidden, disallow~,
+        no go, anything but, anywhere but, everything but, all but, any but, except, except for,
+        excepting, other than, detest~, averse to, minus, bypass~, bar, bars, off limits,
+        unwanted, undesirable, undesired, unsuitable, unacceptable, blacklist~, no good, evade~,
+        sidestep~, dodge~, give a miss, rule out, rules out, ruling out, save for, bar from,
+        with the exception of, keep clear, apart from the, aside from, not wanted, not welcome,
+        discourage~, keep well off, out of, stay out
     """,
     "PREFER": """
         prefer~, preference for, preference, preferably, preferable, preference is, favor~,
         favour~, like, likes, love, loves, want~, would like, would love, wish~, choose,
         chooses, pick~, select~, choosing, use, uses, using, go for, opt for, rather have, would
-        rather have, would rather, rather, much rather, opt~, look~ for, aim~ for,
-        target~, would prefer, consider~, hope~ for, hope, welcome, best, desired,
-        desire~, works best, better, happy with, happy to use, happy on, fond of, keen on, keen
-        to, keen, stick to, ask~ for, bias~, lean~, gravitate~, incline~, enjoy~,
-        appreciate~, expect~, seek~, request~, give me, give us, give it, get me, find me, find,
-        finds, accept~, acceptable, suitable, suits, fits best, runs best on, runs best, should
+        rather have, would rather, rather, much rather, opt~, look~ for, aim~ for, target~,
+        would prefer, consider~, hope~ for, hope, welcome, best, desired, desire~, works best,
+        better, happy with, happy to use, happy on, fond of, keen on, keen to, keen, stick to,
+        ask~ for, bias~, lean~, gravitate~, incline~, enjoy~, appreciate~, expect~, seek~,
+        request~, give me, give us, give it, get me, find me, find, finds, accept~, acceptable,
+        suitable, suits, fits best, runs best on, runs best, should
     """,
     "PLACE": """
         run~, place~, put, puts, putting, schedule~, land~, stay~, sit~, sat, live~, keep,
@@ -97,63 +99,67 @@ PHRASES: dict[str, str] = {
         reside~, remain~, position~, move~, send~, sent, be, being, squeeze~, drop, drops, spin
         up, stick, sticks, leave, leaves, make, makes, making, ensure~, let, lets, have, has,
         having, get, gets, belong~, hosted, hosting, co exist, coexist~, work~, situate~,
-        bring~, brought, execute~, pin~, attract~, steer~, placement,
-        head for, route~, fit, fits, set, operate~, exist~
+        bring~, brought, execute~, pin~, attract~, steer~, placement, head for, route~, fit,
+        fits, set, operate~, exist~
     """,
     # --- verbs with a meaning of their own ---
     "SPREAD": """
-        cross~, crossing, span~, spanning, straddle~, diversity, diverse over, 
-        spread~, spread out, scatter~, distribute~, disperse~, fan out, fanned out, fan~ out,
-        diversify, diversified, diversify~, evenly distributed, evenly spread, stripe~,
-        spreading out, split~, divide~, highly available, high availability, ha, fault tolerant,
-        fault tolerance, fault isolated, resilient, redundant, redundancy, evenly, even spread,
-        uniformly, equally, stagger~, shard~, topology spread
+        cross~, span~, straddle~, diversity, diverse over, spread~, spread out, scatter~,
+        distribute~, disperse~, fan out, fanned out, fan~ out, diversify, diversified,
+        diversify~, evenly distributed, evenly spread, stripe~, spreading out, split~, divide~,
+        highly available, high availability, ha, fault tolerant, fault tolerance, fault
+        isolated, resilient, redundant, redundancy, evenly, even spread, uniformly, equally,
+        stagger~, shard~, topology spread
     """,
     "ONEPER": """
         one per, one replica per, one pod per, 1 per, one copy per, one instance per, single
-        replica per, one each per, max one per, at most one per, no more than one per, at most one replica per, no more than one replica per, one member per, at most 1
-        per, no more than 1 per, 1 replica per, 1 pod per, a single replica per, a single pod
-        per, at most one pod per, no more than one pod per, one worker per, max 1 per, one of us
-        per, a maximum of one per, maximum one per, not more than one per, not more than one replica per, not more than one pod per, no more than
-        one copy per, at most one copy per, exactly one per, exactly one replica per
+        replica per, one each per, max one per, at most one per, no more than one per, at most
+        one replica per, no more than one replica per, one member per, at most 1 per, no more
+        than 1 per, 1 replica per, 1 pod per, a single replica per, a single pod per, at most
+        one pod per, no more than one pod per, one worker per, max 1 per, one of us per, a
+        maximum of one per, maximum one per, not more than one per, not more than one replica
+        per, not more than one pod per, no more than one copy per, at most one copy per, exactly
+        one per, exactly one replica per
     """,
     "ACROSS": "across, among, amongst, over, throughout, over all, across all, by, over the",
     "PER": "per, each, every",
     "SURVIVE": """
-        protect us against, protect us from, protect it against, guard us against, guard us from, survive if, survive when, keep running if, keep running when, stay up if, stay up when, keep working if, still work if, stay available if, stay available when, remain available if, remain available when, keep serving if, safe when, safe if, 
-        survive~, tolerate~, withstand~, outlive~, cope with, resilient to, resilient against,
-        robust against, robust to, immune to, ride out, protect~ against, guard~ against,
-        handle~, endure~, live through, recover from, safe against, safe from, not lose
-        everything, not lose all, not lose us all, not take us all down, not take all, not take
-        down all, not kill all, not take us down, not bring us down, not bring down all, not
-        take out all, not knock out all
+        protect us against, protect us from, protect it against, guard us against, guard us
+        from, survive if, survive when, keep running if, keep running when, stay up if, stay up
+        when, keep working if, still work if, stay available if, stay available when, remain
+        available if, remain available when, keep serving if, safe when, safe if, survive~,
+        tolerate~, withstand~, outlive~, cope with, resilient to, resilient against, robust
+        against, robust to, immune to, ride out, protect~ against, guard~ against, handle~,
+        endure~, live through, recover from, safe against, safe from, not lose everything, not
+        lose all, not lose us all, not take us all down, not take all, not take down all, not
+        kill all, not take us down, not bring us down, not bring down all, not take out all, not
+        knock out all
     """,
     "LOSS": """
         loss, loss of, losing, lose, failure, failures, failure of, outage, outages, outage of,
-        crash, crash of, going down, goes down, fails, fail, dies, down, failing, downtime,
-        dying, breakdown
+        crash, crash of, going down, goes down, fails, fail, dies, down, downtime, dying,
+        breakdown
     """,
     "COLOC": """
-        concentrate~, concentrating, lump~, bunch~ up, bunch~, gather~, huddle~, assemble~, cluster up, 
-        stack~, pile~ up, pile~, stacking up, co locate~, colocate~, collocate~, co schedule~,
+        concentrate~, lump~, bunch~ up, bunch~, gather~, huddle~, assemble~, cluster up, stack~,
+        pile~ up, pile~, stacking up, co locate~, colocate~, collocate~, co schedule~,
         coschedule~, colocation, co location, co place~, affinity, pair~, pair up, pod affinity,
         co locate together, co reside~, cohabit~, bundle~
     """,
     "WITHREL": """
-        stick with, 
-        together with, along with, alongside, along side, alongside of, next to, right next to,
-        beside, besides, adjacent to, side by side with, in company of, in the company of,
-        affinity to, affinity for, affinity with, affinity towards, pod affinity to, co located
-        with, colocated with, co locate with, colocate with, collocated with, collocate with, co
-        locating with, colocating with, co location with, colocation with, co schedule with, co
-        scheduled with, coscheduled with, paired with, pair with, sharing with, in the same
-        place as, where also, attached to, accompany, accompanies, accompanying, join, joins,
-        joining, united with, share with, bundled with, bundle with, on top of, same place as,
-        hand in hand with, cohabit with, grouped with, group with, sit with, live with, run
-        with, stay with, placed with, place with, placed together with, run together with,
-        adjacent with, keep with, kept with, packed with, on the nodes of, on the node of, on
-        the host of, on the same box as, neighbouring, neighboring, neighbour of, neighbor of,
-        neighbors of, a neighbour of, a neighbor of, in tandem with, wherever
+        stick with, together with, along with, alongside, along side, alongside of, next to,
+        right next to, beside, besides, adjacent to, side by side with, in company of, in the
+        company of, affinity to, affinity for, affinity with, affinity towards, pod affinity to,
+        co located with, colocated with, co locate with, colocate with, collocated with,
+        collocate with, co locating with, colocating with, co location with, colocation with, co
+        schedule with, co scheduled with, coscheduled with, paired with, pair with, sharing
+        with, in the same place as, where also, attached to, accompany, accompanies,
+        accompanying, join, joins, joining, united with, share with, bundled with, bundle with,
+        on top of, same place as, hand in hand with, cohabit with, grouped with, group with, sit
+        with, live with, run with, stay with, placed with, place with, placed together with, run
+        together with, adjacent with, keep with, kept with, packed with, on the nodes of, on the
+        node of, on the host of, on the same box as, neighbouring, neighboring, neighbour of,
+        neighbor of, neighbors of, a neighbour of, a neighbor of, in tandem with, wherever
     """,
     "WITH": """
         with, that have, which have, that has, which has, featuring, equipped with, offering,
@@ -169,12 +175,12 @@ PHRASES: dict[str, str] = {
         already hosting, holding, which already run, that already have, already have, that carry
     """,
     "TOGETHER": """
-        together, in one place, side by side, as a group, grouped, packed
-        together, with each other, with one another, to each other, to one another, jointly,
-        group, clustered, all in one
+        together, in one place, side by side, as a group, grouped, packed together, with each
+        other, with one another, to each other, to one another, jointly, group, clustered, all
+        in one
     """,
     "SHARE": "share~, co share, occupy, occupying",
-    "ONE": "one, ",
+    "ONE": "one",
     "SAME": """
         same, the same, a single, single, one single, a common, common, identical, this same,
         one and the same, the very same
@@ -184,33 +190,34 @@ PHRASES: dict[str, str] = {
         more than one, two different, three different, a different, as many different
     """,
     "PART": """
-        repel~, repelling, 
-        anti affinity, antiaffinity, pod anti affinity, separate, isolate~, segregate~, shield~,
-        quarantine~, detach~, keep separate, insulate~, partition~, protect~ from, hide~
+        repel~, anti affinity, antiaffinity, pod anti affinity, separate, isolate~, segregate~,
+        shield~, quarantine~, detach~, keep separate, insulate~, partition~, protect~ from,
+        hide~
     """,
     "AWAY": """
-        pod anti affinity to, pod anti affinity with, pod anti affinity against, pod anti affinity for, 
-        distance between this and, distance between us and, distance between it and, some
-        distance between this and, some distance between us and, away from, far from, far away
-        from, apart from, separate from, separated from, clear of, distance from, isolated from,
-        isolate from, distant from, a distance from, keep distance from, keep a distance from,
-        keep its distance from, anti affinity to, anti affinity with, anti affinity for, anti
-        affinity against, antiaffinity to, antiaffinity with, anti affinity towards, remote
-        from, out of the way of, well away from, off, segregated from, segregate from, well
-        clear of, elsewhere than, isolation from, decoupled from, away of, as far as possible
-        from, as far away as possible from, as far away from, stay clear of, stay clear from,
-        far off, detached from, divorced from, at a distance from, at a distance to, safe distance from, stay away from, keep away from, repelled by, nowhere near, not
-        anywhere near, not even near, separately from, independent from, shielded from,
-        quarantined from, keeping away from, staying away from, keep well away from, anti affine
-        to, removed from, hide from, far removed from, split from, disjoint from, unrelated to,
-        kept from
+        pod anti affinity to, pod anti affinity with, pod anti affinity against, pod anti
+        affinity for, distance between this and, distance between us and, distance between it
+        and, some distance between this and, some distance between us and, away from, far from,
+        far away from, apart from, separate from, separated from, clear of, distance from,
+        isolated from, isolate from, distant from, a distance from, keep distance from, keep a
+        distance from, keep its distance from, anti affinity to, anti affinity with, anti
+        affinity for, anti affinity against, antiaffinity to, antiaffinity with, anti affinity
+        towards, remote from, out of the way of, well away from, off, segregated from, segregate
+        from, well clear of, elsewhere than, isolation from, decoupled from, away of, as far as
+        possible from, as far away as possible from, as far away from, stay clear of, stay clear
+        from, far off, detached from, divorced from, at a distance from, at a distance to, safe
+        distance from, stay away from, keep away from, repelled by, nowhere near, not anywhere
+        near, not even near, separately from, independent from, shielded from, quarantined from,
+        keeping away from, staying away from, keep well away from, anti affine to, removed from,
+        hide from, far removed from, split from, disjoint from, unrelated to, kept from
     """,
     "APART": """
         away, apart, separated, separating, separately, asunder, from each other, from one
         another, spaced out, in isolation from each other, keep distance, anti affine
     """,
     "ALONE": """
-        of its own, of our own, of their own, nothing else on, nothing else running on, for ourselves, all for ourselves, for itself only, alone, nobody else, no one else, by
+        of its own, of our own, of their own, nothing else on, nothing else running on, for
+        ourselves, all for ourselves, for itself only, alone, nobody else, no one else, by
         itself, by themselves, on its own, on our own, dedicated, exclusive, exclusive use of,
         exclusive use, exclusive access, unshared, non shared, to itself, to ourselves, for
         itself, to myself, all to itself, private, solo, sole tenant, single tenant, sole
@@ -220,43 +227,42 @@ PHRASES: dict[str, str] = {
     """,
     # --- nearness ---
     "NEAR": """
-        distance to, close together, 
-        reachable from, reachable by, quickly reachable from, anywhere near, anywhere close to,
-        near, nearby, near to, close to, closer to, closest to, close by, closely to, nearest,
-        nearest to, close, closer, closest, in the vicinity of, in vicinity of, vicinity of,
-        vicinity, proximity to, in proximity to, in close proximity to, proximity with,
-        proximity, in the proximity of, nearer, nearer to, not far from, not too far from, not
-        far away from, not far, within reach of, a stone's throw from, a short hop from, few
-        hops from, few network hops from, few hops to, one hop from, one hop away from, a hop
-        away from, few hops away from, a few hops from, minimal hops to, fewest hops to, fewer
-        hops to, fewest hops from, short path to, short network path to, short distance to,
-        short distance from, network proximity to, low latency to, lowest latency to, low
-        latency towards, low latency from, low latency with, low latency access to, low network
-        latency to, minimal latency to, minimal latency towards, minimum latency to, minimal
-        network latency to, lowest network latency to, lowest possible latency to, least latency
-        to, small latency to, short latency to, minimise latency to, minimize latency to, low
-        round trip to, low rtt to, low round trip time to, lowest rtt to, short round trip to,
-        short rtt to, minimal rtt to, fast link to, fast links to, fast path to, fast connection
-        to, fast network to, fast access to, fast network access to, quick access to, good
-        connection to, good connectivity to, good network to, fast connectivity to, low ping to,
-        network distance to, network distance from, distance on the network to, latency to,
-        latency towards, latency from, network latency to, rtt to, round trip to, ping to, hops
-        from, hops to, round trip time to, latency between, latency against, latency with,
-        latency for, well connected to, network close to, topologically close to, local to, in
-        reach of, minimise the latency to, minimize the latency to, minimise distance to,
-        minimize distance to, minimise network distance to, minimize network distance to, reduce
-        latency to, cut latency to, low lag to, low delay to, minimise hops to, minimize hops
-        to, fewest network hops to, fewest network hops from, minimal network hops to, few
-        network hops to, low hop count to, minimise network hops to, minimize network hops to,
-        around the corner from, at low latency from, a few hops away from, not too far, not very
-        far from, not far off, quick link to, near by, as near as possible to, as close as
-        possible to, as close to, as near to, as close as you can to, as close as we can to, as
-        near as you can to, close enough to, network near, network wise close to, low network
-        distance to, tight latency to, tight coupling with, best latency to, best connectivity
-        to, best network path to, shortest path to, shortest network path to, shortest distance
-        to, short hop to, short hop from, in the neighbourhood of, in the neighborhood of,
-        neighbourhood of, gravitate towards, snappy access to, fast round trip to, fast round
-        trips to, nearness to, closeness to
+        distance to, close together, reachable from, reachable by, quickly reachable from,
+        anywhere near, anywhere close to, near, nearby, near to, close to, closer to, closest
+        to, close by, closely to, nearest, nearest to, close, closer, closest, in the vicinity
+        of, in vicinity of, vicinity of, vicinity, proximity to, in proximity to, in close
+        proximity to, proximity with, proximity, in the proximity of, nearer, nearer to, not far
+        from, not too far from, not far away from, not far, within reach of, a stone's throw
+        from, a short hop from, few hops from, few network hops from, few hops to, one hop from,
+        one hop away from, a hop away from, few hops away from, a few hops from, minimal hops
+        to, fewest hops to, fewer hops to, fewest hops from, short path to, short network path
+        to, short distance to, short distance from, network proximity to, low latency to, lowest
+        latency to, low latency towards, low latency from, low latency with, low latency access
+        to, low network latency to, minimal latency to, minimal latency towards, minimum latency
+        to, minimal network latency to, lowest network latency to, lowest possible latency to,
+        least latency to, small latency to, short latency to, minimise latency to, minimize
+        latency to, low round trip to, low rtt to, low round trip time to, lowest rtt to, short
+        round trip to, short rtt to, minimal rtt to, fast link to, fast links to, fast path to,
+        fast connection to, fast network to, fast access to, fast network access to, quick
+        access to, good connection to, good connectivity to, good network to, fast connectivity
+        to, low ping to, network distance to, network distance from, distance on the network to,
+        latency to, latency towards, latency from, network latency to, rtt to, round trip to,
+        ping to, hops from, hops to, round trip time to, latency between, latency against,
+        latency with, latency for, well connected to, network close to, topologically close to,
+        local to, in reach of, minimise the latency to, minimize the latency to, minimise
+        distance to, minimize distance to, minimise network distance to, minimize network
+        distance to, reduce latency to, cut latency to, low lag to, low delay to, minimise hops
+        to, minimize hops to, fewest network hops to, fewest network hops from, minimal network
+        hops to, few network hops to, low hop count to, minimise network hops to, minimize
+        network hops to, around the corner from, at low latency from, a few hops away from, not
+        too far, not very far from, not far off, quick link to, near by, as near as possible to,
+        as close as possible to, as close to, as near to, as close as you can to, as close as we
+        can to, as near as you can to, close enough to, network near, network wise close to, low
+        network distance to, tight latency to, tight coupling with, best latency to, best
+        connectivity to, best network path to, shortest path to, shortest network path to,
+        shortest distance to, short hop to, short hop from, in the neighbourhood of, in the
+        neighborhood of, neighbourhood of, gravitate towards, snappy access to, fast round trip
+        to, fast round trips to, nearness to, closeness to
     """,
     "LATENCY": """
         low latency, low network latency, network latency, latency, lowest latency, minimal
@@ -312,24 +318,22 @@ PHRASES: dict[str, str] = {
         of
     """,
     "MOST": """
-        most, the most, plenty of, plenty, lots of, lots, a lot of, as much, as much as
-        possible, as many, as many as possible, ample, abundant, large, larger, largest, large
-        amount of, large amounts of, big, bigger, biggest, high, higher, highest, more, the
-        more, much, maximal, maximise~, maximize~, loads of, tons of, enough, sufficient,
-        generous, a great deal of, huge, rich, richest, greatest, roomy, roomiest, spacious,
-        fast, faster, fastest, good, great, abundance of, copious, tons, beefy, beefiest, heaps
-        of, wide, widest, massive, an abundance of, substantial, many, max out, fat, extra, the
-        biggest, the largest, the highest, the best, high speed, highest available, a high
-        amount of, decent, excellent, considerable, loads, heavy, intensive, generously, rapid,
-        quick
+        most, plenty of, plenty, lots of, lots, a lot of, as much, as much as possible, as many,
+        as many as possible, ample, abundant, large, larger, largest, large amount of, large
+        amounts of, big, bigger, biggest, high, higher, highest, more, much, maximal, maximise~,
+        maximize~, loads of, tons of, enough, sufficient, generous, a great deal of, huge, rich,
+        richest, greatest, roomy, roomiest, spacious, fast, faster, fastest, good, great,
+        abundance of, copious, tons, beefy, beefiest, heaps of, wide, widest, massive, an
+        abundance of, substantial, many, max out, fat, extra, high speed, highest available, a
+        high amount of, decent, excellent, considerable, loads, heavy, intensive, generously,
+        rapid, quick
     """,
     "LEAST": """
-        least, the least, little, less, few, fewer, fewest, the fewest, low, lower, lowest,
-        small, smaller, smallest, minimal, minimise~, minimize~, reduce~, hardly any, barely
-        any, scarce, slow, slower, slowest, tiny, limited, as little, as little as possible, as
-        few, as few as possible, scant, insufficient, the lowest, the smallest, not much, not
-        enough, short of, low on, running low on, running out of, starved of, short on, not
-        many, tight on, poor, meagre, cut down, cut
+        least, little, less, few, fewer, fewest, low, lower, lowest, small, smaller, smallest,
+        minimal, minimise~, minimize~, reduce~, hardly any, barely any, scarce, slow, slower,
+        slowest, tiny, limited, as little, as little as possible, as few, as few as possible,
+        scant, insufficient, not much, not enough, short of, low on, running low on, running out
+        of, starved of, short on, not many, tight on, poor, meagre, cut down, cut
     """,
     "FREE": """
         free, available, unused, spare, left, headroom, unallocated, unoccupied, availability,
@@ -372,10 +376,10 @@ PHRASES: dict[str, str] = {
         overutilized, over utilised, over utilized, already busy, already full, half full,
         partially occupied, partly occupied, well used, well filled, well utilised, well
         utilized, heavy load, most packed, maxed out, congested, swamped, strained, stressed,
-        hotspots, hot spots, hotspot, hot spot, most occupied, already occupied, least free,
-        overbooked, over loaded, over used, overused, already partly used, already partially
-        used, most filled, jammed, tightly packed, densely packed, already in use, at capacity,
-        under pressure, under load, under heavy load, under high load, high pressure, slammed,
+        hotspots, hot spots, hotspot, hot spot, most occupied, already occupied, overbooked,
+        over loaded, over used, overused, already partly used, already partially used, most
+        filled, jammed, tightly packed, densely packed, already in use, at capacity, under
+        pressure, under load, under heavy load, under high load, high pressure, slammed,
         crammed, least empty, tied up
     """,
     "PACK": """
@@ -414,14 +418,11 @@ PHRASES: dict[str, str] = {
         networks, network card, network link, network links, link speed, network connection,
         uplinks
     """,
-    "RES:any": """
-        resources, capacity, resource, overall, total, utilisation overall, overall load,
-        overall utilisation, overall utilization, resources of any kind
-    """,
+    "RES:any": "resources, capacity, resource, overall, total, resources of any kind",
     "RES:price": "price, hourly price, hourly rate, hourly cost, price tag, rate, node price",
     "RES:power": """
-        power draw, wattage, power consumption, power usage, tdp, power budget, draw, draws,
-        drawing, watts draw, power use
+        power, power draw, wattage, power consumption, power usage, tdp, power budget, draw,
+        draws, drawing, watts draw, power use
     """,
     "GPU": """
         gpu, gpus, accelerator, accelerators, card, cards, gpu devices, gpu device, graphics
@@ -482,9 +483,9 @@ PHRASES: dict[str, str] = {
     "FEATURE:linux": "linux",
     "FEATURE:windows": "windows",
     "CPUONLY": """
-        cpu only, gpu less, gpuless, non gpu, cpu nodes, no gpu, without gpus, without gpu,
-        without a gpu, without any gpu, no gpus, plain cpu, with no gpu, with no gpus, without
-        any gpus, non gpu nodes, cpu only nodes, cpu only machines
+        cpu only, gpu less, gpuless, non gpu, no gpu, without gpus, without gpu, without a gpu,
+        without any gpu, no gpus, plain cpu, with no gpu, with no gpus, without any gpus, non
+        gpu nodes, cpu only nodes, cpu only machines
     """,
     "POOL": """
         pool, node pool, nodepool, node pools, pools, node group, nodegroup, machine pool, node
@@ -537,28 +538,28 @@ PHRASES: dict[str, str] = {
         guys, folks, endpoint, endpoints, fleet
     """,
     "REPLICA": """
-        self, whole pool, entire pool, whole deployment, entire deployment, whole workload, everything we run, 
-        replica, replicas, copies, sibling, siblings, peers, each other, one another, itself,
-        themselves, this pool, this deployment, my pods, our pods, our replicas, my replicas,
-        its pods, members, members of this pool, twins, us, its copies, my own replicas, its own
-        replicas, its own kind, itself and its siblings, the others of its kind, its peers, its
-        siblings, same workload, own kind, own pods, own siblings, own replicas, our own pods,
-        these pods, pods of this deployment, pods of this pool, pods of the same deployment,
-        pods of the same workload, our own replicas, its sister pods, sister pods, sister
-        replicas, our peers, our siblings, my siblings, my peers, brothers, other replicas,
-        other copies, other members, other instances, pods of this service, replicas of this
-        service, replicas of this deployment, instances of this service, own copies, own
-        instances, other pods of this pool, other pods of this deployment, other instances of
-        itself, its own pods, my own pods, our own kind, own peers, myself, ourselves, other
-        replicas of this pool, other replicas of this deployment, the rest of this deployment,
-        the rest of the pool, rest of its pool, rest of the deployment, same deployment, own
-        pool, pool members, fellow replicas, fellow pods, fellow members, the pods of this
-        service, pods of this workload, replicas of this workload, same pool, same service, pods
-        of the same service, pods of the same pool, pods from this deployment, pods from this
-        pool, sister, twin, own service, clones, shards of itself, other shards, the ensemble,
-        its brothers, all pods, both replicas, instances of itself, the instances, replica's,
-        replicas', its instances, our instances, my instances, pods in this deployment, pods in
-        this pool, all of our pods, all my pods, all our pods
+        self, whole pool, entire pool, whole deployment, entire deployment, whole workload,
+        everything we run, replica, replicas, copies, sibling, siblings, peers, each other, one
+        another, itself, themselves, this pool, this deployment, my pods, our pods, our
+        replicas, my replicas, its pods, members, members of this pool, twins, us, its copies,
+        my own replicas, its own replicas, its own kind, itself and its siblings, the others of
+        its kind, its peers, its siblings, same workload, own kind, own pods, own siblings, own
+        replicas, our own pods, these pods, pods of this deployment, pods of this pool, pods of
+        the same deployment, pods of the same workload, our own replicas, its sister pods,
+        sister pods, sister replicas, our peers, our siblings, my siblings, my peers, brothers,
+        other replicas, other copies, other members, other instances, pods of this service,
+        replicas of this service, replicas of this deployment, instances of this service, own
+        copies, own instances, other pods of this pool, other pods of this deployment, other
+        instances of itself, its own pods, my own pods, our own kind, own peers, myself,
+        ourselves, other replicas of this pool, other replicas of this deployment, the rest of
+        this deployment, the rest of the pool, rest of its pool, rest of the deployment, same
+        deployment, own pool, pool members, fellow replicas, fellow pods, fellow members, the
+        pods of this service, pods of this workload, replicas of this workload, same pool, same
+        service, pods of the same service, pods of the same pool, pods from this deployment,
+        pods from this pool, sister, twin, own service, clones, shards of itself, other shards,
+        the ensemble, its brothers, all pods, both replicas, instances of itself, the instances,
+        replica's, replicas', its instances, our instances, my instances, pods in this
+        deployment, pods in this pool, all of our pods, all my pods, all our pods
     """,
     "OTHER": """
         everything, any other, other, others, any, all, everyone, everybody, everything else,
@@ -609,21 +610,21 @@ PHRASES: dict[str, str] = {
         behaved, not known to fail
     """,
     "UNSTABLE": """
-        unstable, instability, flaky, flakey, unreliable, failure prone, crashy, shaky, wobbly,
-        faulty, broken, unhealthy, restart often, restarts often, reboot often, crash often,
-        fail often, often restart, often reboot, often fail, often crash, frequently restart,
-        frequently reboot, frequently fail, flapping, undependable, crash prone, error prone,
-        reboots often, keep crashing, keep rebooting, keep restarting, keep failing, unproven,
-        untrusted, dodgy, sketchy, brittle, fragile, often restarts, often reboots, often fails,
-        frequently restarts, frequently reboots, frequently fails, restart a lot, reboot a lot,
-        fail a lot, crash a lot, keep going down, keeps going down, often go down, go down
-        often, flappy, keeps rebooting, keeps crashing, keeps restarting, volatile, frequent
-        restarts, frequent reboots, frequent failures, history of failures, history of restarts,
-        history of reboots, many restarts, many failures, known to fail, known to crash, reboot
-        frequently, restart frequently, fail frequently, crash frequently, prone to failure,
-        prone to crashes, prone to failures, prone to crashing, suspect, untested, recent
-        failures, recent restarts, recent reboots, high failure rate, bad track record, poor
-        track record, rickety, glitchy, temperamental
+        failing, crashing, unstable, instability, flaky, flakey, unreliable, failure prone,
+        crashy, shaky, wobbly, faulty, broken, unhealthy, restart often, restarts often, reboot
+        often, crash often, fail often, often restart, often reboot, often fail, often crash,
+        frequently restart, frequently reboot, frequently fail, flapping, undependable, crash
+        prone, error prone, reboots often, keep crashing, keep rebooting, keep restarting, keep
+        failing, unproven, untrusted, dodgy, sketchy, brittle, fragile, often restarts, often
+        reboots, often fails, frequently restarts, frequently reboots, frequently fails, restart
+        a lot, reboot a lot, fail a lot, crash a lot, keep going down, keeps going down, often
+        go down, go down often, flappy, keeps rebooting, keeps crashing, keeps restarting,
+        volatile, frequent restarts, frequent reboots, frequent failures, history of failures,
+        history of restarts, history of reboots, many restarts, many failures, known to fail,
+        known to crash, reboot frequently, restart frequently, fail frequently, crash
+        frequently, prone to failure, prone to crashes, prone to failures, prone to crashing,
+        suspect, untested, recent failures, recent restarts, recent reboots, high failure rate,
+        bad track record, poor track record, rickety, glitchy, temperamental
     """,
     "OLD": """
         old, older, oldest, long uptime, longest uptime, high uptime, longer uptime, uptime,
@@ -873,32 +874,31 @@ PHRASES: dict[str, str] = {
         corresponding, local
     """,
     "FILL": """
-        please, pls, plz, 
-        full stop, period, end of story, nothing else, nothing else will do, whichever,
-        whichever is, overload, i, we, you, it, they, he, she, me, them, there, here, do, does,
-        did, will, would, can, could, may, shall, should also, is it, hi, hello, hey, thanks,
-        thank you, thanks a lot, cheers, dear scheduler, moorage, kubernetes, k8s, which, who,
-        what, how, why, kind, kinds, type, types, sort, kindly, anyway, somehow, it should, this
-        should, up, only the, whole lot, more or less, in general, generally, usually, normally,
-        often, sometimes, mostly, mainly, primarily, time, times, hour, way, ways, thing,
-        things, spot on, case, cases, point, side, end, day, workload placement, matters,
-        matter, matters a lot, matters most, a lot, lot, number, amount, level, sure, able, see,
-        know, think, guess, say, tell, ask, mean, means, said, one that, ones, ones that,
-        simply, again, ever, if it, if we, if they, itself too, too much, doing, done, made,
-        such as, e g, i e, etc, eg, ie, something, somebody, someone, anywhere, everywhere,
-        location, locations, first choice, choice, option, options, mind, minded, hint, hints,
-        note, my wish, wish list, reason, reasons, allow, allowed, allows, respect, terms,
-        capable, enabled, support, supports, supporting, supported, new instructions, previous,
-        instructions, instruction, rules, rule, above that, following, please note, idea, goal,
-        goals, objective, aim, purpose, care, concern, concerned, quality, performance,
-        performant, speed, nicely, gladly, potentially, especially so, hopefully, obviously,
-        basically, literally, certainly, surely, of course, by the way, btw, fyi, imo, imho,
-        asap, today, tomorrow, now, right now, later, soon, ok then, default, general, based,
-        type of, class, version, versions, variant, variants, model's, gen, generation, family,
-        series, form factor, flavour, flavor, kind of, sort of, show, shows, shown, help, helps,
-        helped, try and, order, ordering, come, comes, came, take, takes, took, taken up, enough
-        for, large enough, big enough, good enough, distance, far, farther, long, longer, short,
-        shorter, mine, yours, theirs, ours, himself, herself, good for us, good for it,
-        interested in, interested, latest, last, else than
+        connected, attached, please, pls, plz, full stop, period, end of story, nothing else,
+        nothing else will do, whichever, whichever is, overload, i, we, you, it, they, he, she,
+        me, them, there, here, do, does, did, will, would, can, could, may, shall, should also,
+        is it, hi, hello, hey, thanks, thank you, thanks a lot, cheers, dear scheduler, moorage,
+        kubernetes, k8s, which, who, what, how, why, kind, kinds, type, types, sort, kindly,
+        anyway, somehow, it should, this should, up, only the, whole lot, more or less, in
+        general, generally, usually, normally, often, sometimes, mostly, mainly, primarily,
+        time, times, hour, way, ways, thing, things, spot on, case, cases, point, side, end,
+        day, workload placement, matters, matter, matters a lot, matters most, a lot, lot,
+        number, amount, level, sure, able, see, know, think, guess, say, tell, ask, mean, means,
+        said, one that, ones, ones that, simply, again, ever, if it, if we, if they, itself too,
+        too much, doing, done, made, such as, e g, i e, etc, eg, ie, something, somebody,
+        someone, anywhere, everywhere, location, locations, first choice, choice, option,
+        options, mind, minded, hint, hints, note, my wish, wish list, reason, reasons, allow,
+        allowed, allows, respect, terms, capable, enabled, support, supports, supporting,
+        supported, new instructions, previous, instructions, instruction, rules, rule, above
+        that, following, please note, idea, goal, goals, objective, aim, purpose, care, concern,
+        concerned, quality, performance, performant, speed, nicely, gladly, potentially,
+        especially so, hopefully, obviously, basically, literally, certainly, surely, of course,
+        by the way, btw, fyi, imo, imho, asap, today, tomorrow, now, right now, later, soon, ok
+        then, based, type of, class, version, versions, variant, variants, model's, gen,
+        generation, family, series, form factor, flavour, flavor, kind of, sort of, show, shows,
+        shown, help, helps, helped, try and, order, ordering, come, comes, came, take, takes,
+        took, taken up, enough for, large enough, big enough, good enough, distance, far,
+        farther, long, longer, short, shorter, mine, yours, theirs, ours, himself, herself, good
+        for us, good for it, interested in, interested, latest, last, else than
     """,
 }
