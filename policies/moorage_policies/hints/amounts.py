@@ -95,6 +95,11 @@ def _usage(found: Found) -> list[Intent]:
     return _intents(found, Quantity(_resource(found["thing"]) or ANY, op, measure="Used"))
 
 
+def _few_others(found: Found) -> list[Intent] | None:
+    others = found["thing"][0].text in {"neighbours", "neighbors", "others", "co tenants"}
+    return _intents(found, Quantity("pods", Op.LEAST, measure="Used")) if others else None
+
+
 def _few_nodes(found: Found) -> list[Intent] | None:
     few = found["most"][0].text in {"as few", "few", "fewer", "fewest"}
     return _intents(found, Quantity(ANY, Op.LEAST)) if few else None
@@ -255,4 +260,6 @@ RULES: tuple[Rule, ...] = (
     rule("<most:FREE>NODES+", _free_nodes),
     rule("<most:PREFER>(?:DET)*<thing:RES>", _best),
     rule("<thing:RES|GPU><most:MOST>NODES+", _superlative),
+    rule(f"{_OP}DET*<n:ONE>(?:FREE)*UNIT?{_GLUE}<thing:(?:RES|GPU)+>{_STATE}", _amount),
+    rule("<most:LEAST>(?:DET)*<thing:OTHER>", _few_others),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from moorage_policies.hints.intent import Weight
 from moorage_policies.hints.tokens import Token
@@ -23,6 +23,7 @@ _HOLLOW = _SEPARATORS | _LOW | _HIGH | _VERBS | {
 _TRAILING = ("as ", "second", "fallback", "plan b", "last resort", "backup", "runner up")
 """Beginnings of fallbacks that may stand behind the thing they speak of."""
 _TURNING = {"NOT", "AVOID", "NEVER"}
+_LONGEST = 48
 _SUBJECTS = {"we", "it", "they", "i"}
 _TAKES = {"use", "uses", "take", "takes"}
 _EMPTY_VERBS = _VERBS - {"SPREAD", "COLOC", "SHARE", "SURVIVE", "PACK"}
@@ -33,6 +34,7 @@ _WEAK = {"PODS", "REPLICA", "NODES", "SERVER", "OTHER", "NAME"}
 """Things that are no wish by themselves."""
 _COMPARING = ("prefer", "favo", "better", "rather")
 _COMPARED = {"ACCEL", "FEATURE", "ZONE", "REGION", "VENDOR", "NODES", "SERVER", "GPU"}
+_QUALITIES = {"CHEAP", "STABLE", "BUSY", "IDLE", "NEW", "OLD", "QUIET", "ENERGY"}
 _PURPOSES_TO = {"CHEAP", "ENERGY", "AVOID", "SURVIVE", "LEAST", "MOST", "PLACE", "NOISE", "BALANCE"}
 _PURPOSES_FOR = {"CHEAP", "ENERGY", "LATENCY", "STABLE", "QUIET", "SPREAD", "SURVIVE", "BALANCE"}
 
@@ -63,7 +65,16 @@ class Clause:
 
 def clauses_of(tokens: Sequence[Token]) -> list[Clause]:
     """Return the clauses of a text, in order."""
-    return [clause for sentence in _sentences(tokens) for clause in _clauses(sentence)]
+    said = [clause for sentence in _sentences(tokens) for clause in _clauses(sentence)]
+    return [piece for clause in said for piece in _pieces(clause)]
+
+
+def _pieces(clause: Clause) -> list[Clause]:
+    """Return the clause cut to a length that nobody writes, which bounds the work on any text."""
+    if len(clause.tokens) <= _LONGEST:
+        return [clause]
+    starts = range(0, len(clause.tokens), _LONGEST)
+    return [replace(clause, tokens=clause.tokens[at : at + _LONGEST]) for at in starts]
 
 
 def _sentences(tokens: Iterable[Token]) -> list[list[Token]]:
@@ -155,7 +166,8 @@ def _is_comparison(sentence: Sequence[Token], at: int) -> bool:
         return any(t.tag == "DOMAIN" for t in after)
     last = sentence[at - 1]
     compared = last.tag in _COMPARED or last.text.startswith("prefer")
-    return prefers and compared and any(t.tag in _COMPARED for t in after)
+    things = _COMPARED | _QUALITIES if sentence[at].tag == "THAN" else _COMPARED
+    return prefers and compared and any(t.tag in things for t in after)
 
 
 def _drops(part: Sequence[Token], clauses: Sequence[Clause], *, dropping: bool) -> bool:

@@ -71,6 +71,18 @@ def _in_one(found: Found) -> list[Intent]:
     return _self_together(found)
 
 
+def _same_as_that(found: Found) -> list[Intent] | None:
+    return _same_as_before(found) if found["that"][0].text in {"them", "it"} else None
+
+
+def _named_together(found: Found) -> list[Intent] | None:
+    """The prefill and decode pods in the same rack."""
+    targets = targets_of(found["targets"])
+    if len(targets) == 1 or {SELF, ANY} & set(targets):
+        return None
+    return _together(found, targets, domain_key(found["domain"]))
+
+
 def _not_sharing(found: Found) -> list[Intent] | None:
     return apart([ANY]) if found.negative else None
 
@@ -279,6 +291,11 @@ RULES: tuple[Rule, ...] = (
     rule(f"{_OWN}{_DOING}(?:APART|AWAY(?:DET|OTHER)*REPLICA)", _spread),
     rule(f"COLOC{_OWN}", _self_together),
     # sharing
+    rule(
+        f"<targets:{TARGETS}>(?:PLACE|FILL|IS|PREFER|HIGH|LOW)*IN+{_SAME}{_DOMAIN}(?!THAN|OF|WITH)",
+        _named_together,
+    ),
+    rule(f"(?:IN)*SAME{_DOMAIN}(?:THAN|OF|WITH)<that:FILL>{END}", _same_as_that),
     rule(f"(?:IN|DET)*<domain:DOMAIN>(?:OF|WITH)<targets:{TARGETS}>", _join, carries=False),
     rule(
         f"(?:IN)*(?:DIFFERENT|PART|OTHER)+{_DOMAIN}(?:THAN|OF|WITH|AWAY|TO)+<targets:{TARGETS}>",

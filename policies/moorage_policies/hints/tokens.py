@@ -48,8 +48,8 @@ _OPENERS = words(
 )
 _CLOSERS = words(
     "only level wide aware rich efficient free based backed enabled capable hungry heavy intensive "
-    "optimised equipped friendly sensitive saving constrained poor connected attached powered close "
-    "near local diverse spreading spread usage"
+    "optimised equipped friendly sensitive saving constrained poor connected attached powered "
+    "close near local diverse spreading spread usage"
 )
 _TAKE_NAMES = {"NEAR", "WITHREL", "AWAY"}
 _NO_NAMES = {

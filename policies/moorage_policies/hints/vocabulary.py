@@ -82,8 +82,8 @@ PHRASES: dict[str, str] = {
         discourage~, keep well off, out of, stay out
     """,
     "PREFER": """
-        prefer~, preference for, preference, preferably, preferable, preference is, favor~,
-        favour~, like, likes, love, loves, want~, would like, would love, wish~, choose,
+        pref, prefs, prefer~, preference for, preference, preferably, preferable, preference is,
+        favor~, favour~, like, likes, love, loves, want~, would like, would love, wish~, choose,
         chooses, pick~, select~, choosing, use, uses, using, go for, opt for, rather have, would
         rather have, would rather, rather, much rather, opt~, look~ for, aim~ for, target~,
         would prefer, consider~, hope~ for, hope, welcome, best, desired, desire~, works best,
@@ -761,7 +761,7 @@ PHRASES: dict[str, str] = {
     """,
     # --- shape of sentences ---
     "AND": """
-        and, or, as well as, and also, also, or else if, and or, and then, then, &, nor the,
+        and, or, as well as, and also, or else if, and or, and then, then, &, nor the,
         additionally, in addition, and likewise, moreover, furthermore, besides that, on top of
         that, further, likewise, otherwise also, or even, as also, alternatively, or
         alternatively, and finally, finally, next, second, secondly, thirdly, third, first,
@@ -806,12 +806,12 @@ PHRASES: dict[str, str] = {
         except if, should there, depending on, as soon, every time, at night, at weekends
     """,
     "IGNOREAFTER": """
-        do not care about, does not care about, not care about, do not care, does not care, no
-        matter, no matter the, no matter which, no matter how, regardless of, irrespective of,
-        independent of, no need to, no need for, need not, do not need to, does not need to, do
-        not need, does not need, not need, does not have to, do not have to, not have to, not
-        necessarily, no preference for, no preference on, no preference about, no preference,
-        indifferent to, indifferent about, never mind, ignore, ignoring, disregard,
+        not about, do not care about, does not care about, not care about, do not care, does not
+        care, no matter, no matter the, no matter which, no matter how, regardless of,
+        irrespective of, independent of, no need to, no need for, need not, do not need to, does
+        not need to, do not need, does not need, not need, does not have to, do not have to, not
+        have to, not necessarily, no preference for, no preference on, no preference about, no
+        preference, indifferent to, indifferent about, never mind, ignore, ignoring, disregard,
         disregarding, without regard to, without regard for, not bothered about, not bothered
         by, not fussed about, does not need to be, do not worry about, not worried about,
         whatever the, whichever zone, whichever node, whatever, not picky about, not fussy
@@ -874,13 +874,13 @@ PHRASES: dict[str, str] = {
         corresponding, local
     """,
     "FILL": """
-        connected, attached, please, pls, plz, full stop, period, end of story, nothing else,
-        nothing else will do, whichever, whichever is, overload, i, we, you, it, they, he, she,
-        me, them, there, here, do, does, did, will, would, can, could, may, shall, should also,
-        is it, hi, hello, hey, thanks, thank you, thanks a lot, cheers, dear scheduler, moorage,
-        kubernetes, k8s, which, who, what, how, why, kind, kinds, type, types, sort, kindly,
-        anyway, somehow, it should, this should, up, only the, whole lot, more or less, in
-        general, generally, usually, normally, often, sometimes, mostly, mainly, primarily,
+        also, connected, attached, please, pls, plz, full stop, period, end of story, nothing
+        else, nothing else will do, whichever, whichever is, overload, i, we, you, it, they, he,
+        she, me, them, there, here, do, does, did, will, would, can, could, may, shall, should
+        also, is it, hi, hello, hey, thanks, thank you, thanks a lot, cheers, dear scheduler,
+        moorage, kubernetes, k8s, which, who, what, how, why, kind, kinds, type, types, sort,
+        kindly, anyway, somehow, it should, this should, up, only the, whole lot, more or less,
+        in general, generally, usually, normally, often, sometimes, mostly, mainly, primarily,
         time, times, hour, way, ways, thing, things, spot on, case, cases, point, side, end,
         day, workload placement, matters, matter, matters a lot, matters most, a lot, lot,
         number, amount, level, sure, able, see, know, think, guess, say, tell, ask, mean, means,
