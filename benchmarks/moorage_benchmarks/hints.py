@@ -1,9 +1,10 @@
 """Protocol ``hints``: hint sentences to intents, against labels written by the labelling guide.
 
-A hint counts as right only if its whole set of intents is right (subset accuracy). The corpus that
-comes along is split by a hash of the text: two thirds (``dev``) were looked at while rules were
-written, one third (``frozen``) never was. ``paraphrases`` are further hints that rules were written
-for: a check against regressions, not a measure of what users will see. A file given with ``--corpus`` is one case, ``given``.
+A hint counts as right only if its whole set of intents is right (subset accuracy). The corpus
+that comes along is split by a hash of the text: two thirds (``dev``) were looked at while rules
+were written, one third (``frozen``) never was. ``paraphrases`` are further hints that rules were
+written for: a check against regressions, not a measure of what users will see. A file given with
+``--corpus`` is one case, ``given``.
 """
 
 from __future__ import annotations

@@ -74,6 +74,36 @@ def _superlative(found: Found) -> list[Intent] | None:
     return _intents(found, Quantity(resource, op, measure=_measure(found, resource)))
 
 
+def _sized_gpus(found: Found) -> list[Intent] | None:
+    """Two GPUs with 24 GB: so many devices, each so large."""
+    count, size, unit = number_of(found["count"]), number_of(found["n"]), unit_of(found)
+    if count is None or size is None or unit is None or not fits("gpu-memory", unit):
+        return None
+    devices = Quantity("gpu", Op.AT_LEAST, count, "gpus")
+    return [
+        *_intents(found, devices),
+        *_intents(found, Quantity("gpu-memory", op_of(found), size, unit)),
+    ]
+
+
+def _superlatives(found: Found) -> list[Intent] | None:
+    """Lots of CPU and memory."""
+    things: list[list[Token]] = [[]]
+    for token in found["list"]:
+        if token.tag in {"COMMA", "AND"}:
+            things.append([])
+        else:
+            things[-1].append(token)
+    resources = [_resource(thing) for thing in things if thing]
+    op = Op.MOST if found["most"][0].tag == "MOST" else Op.LEAST
+    return [
+        intent
+        for resource in resources
+        if resource is not None and resource not in _CLASSES
+        for intent in _intents(found, Quantity(resource, op, measure=_measure(found, resource)))
+    ] or None
+
+
 def _gpu_memory(found: Found) -> list[Intent] | None:
     """GPUs with lots of memory."""
     if _resource(found["thing"]) not in {"memory", "gpu-memory"}:
@@ -238,10 +268,21 @@ RULES: tuple[Rule, ...] = (
     rule(
         f"{_BEFORE}{_THING}{_LINK}BETWEEN<low:NUM>UNIT?(?:AND|TO)<high:NUM>UNIT?{_STATE}", _between
     ),
+    rule(
+        f"<count:NUM>GPU+(?:WITH|OF)+{_OP}DET*<n:NUM|NUMPLUS>UNIT(?:OF DET*)?(?:RES)?", _sized_gpus
+    ),
+    rule(
+        f"<most:MOST|LEAST>{_GLUE}<list:(?:RES|GPU)+FREE*"
+        "(?:(?:COMMA|AND)+(?:DET|FREE)*(?:RES|GPU)+FREE*)+>(?:FREE|USED)*",
+        _superlatives,
+    ),
     rule(f"GE<low:NUM>UNIT?AND+LE<high:NUM>UNIT?{_GLUE}(?:{_THING})?{_STATE}", _between),
     rule(f"<low:NUM>UNIT?TO<high:NUM>UNIT?{_GLUE}(?:{_THING})?{_STATE}", _between),
     rule(f"{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}{_GLUE}{_THING}{_STATE}{_POST}", _amount),
-    rule(f"{_BEFORE}{_THING}{_LINK}{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}{_STATE}{_POST}", _amount),
+    rule(
+        f"{_BEFORE}{_THING}{_LINK}{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}(?:OF(?:DET|FREE)*RES)?{_STATE}{_POST}",
+        _amount,
+    ),
     rule(f"{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}(?:AGO|OLD|FREE|USED|PERHOUR)*{_POST}", _amount),
     rule(
         f"<most:MOST|LEAST|LE|GE>(?:THAN|MOST|LEAST)*{_GLUE}(?:{_THING}|<cores:UNIT>)(?:FREE|USED)*",

@@ -165,8 +165,8 @@ def _is_comparison(sentence: Sequence[Token], at: int) -> bool:
     if [t.tag for t in sentence[max(at - 2, 0) : at]][:1] == ["DOMAIN"]:
         return any(t.tag == "DOMAIN" for t in after)
     last = sentence[at - 1]
-    compared = last.tag in _COMPARED or last.text.startswith("prefer")
-    things = _COMPARED | _QUALITIES if sentence[at].tag == "THAN" else _COMPARED
+    things = _COMPARED if sentence[at].tag == "TO" else _COMPARED | _QUALITIES
+    compared = last.tag in things or last.text.startswith("prefer")
     return prefers and compared and any(t.tag in things for t in after)
 
 
@@ -250,7 +250,7 @@ def _closes_list(part: Sequence[Token], before: Clause) -> bool:
 
 def _add(part: list[Token], clauses: list[Clause], waiting: list[Token], default: Weight) -> None:
     said = bool(clauses) and bool(clauses[-1].tokens)
-    own = any(token.tag in _VERBS for token in part) or (
+    own = any(token.tag in _VERBS or token.text == "should be" for token in part) or (
         bool(_hedges(part)) and not (said and _closes_list(part, clauses[-1]))
     )
     cut = part[0].tag in {"BUT", "COLON", "FALLBACK", "REASON", "CONDITION"}

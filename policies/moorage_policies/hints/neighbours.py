@@ -83,6 +83,14 @@ def _named_together(found: Found) -> list[Intent] | None:
     return _together(found, targets, domain_key(found["domain"]))
 
 
+def _elsewhere(found: Found) -> list[Intent] | None:
+    """On a different node: than whatever was named before."""
+    if not found["other"][0].text.startswith("a "):
+        return None
+    kind = IntentClass.CO_LOCATION if found.negative else IntentClass.ANTI_AFFINITY
+    return [Intent(kind, target=SAME_AS_BEFORE)]
+
+
 def _not_sharing(found: Found) -> list[Intent] | None:
     return apart([ANY]) if found.negative else None
 
@@ -226,6 +234,7 @@ RULES: tuple[Rule, ...] = (
     ),
     rule(f"PART(?:FILL|DET|PODS|REPLICA)*OF<targets:{TARGETS}>", _apart_from, carries=False),
     # spreading and gathering the own replicas
+    rule(f"IN+<other:DIFFERENT>NODES{END}", _elsewhere),
     rule("OTHER(?:FREE|DET)*<domain:DOMAIN>(?!NAME)", _all_domains),
     rule(f"(?:IN)*(?:DIFFERENT|PART)+{_DOMAIN}OF{_OWN}(?!NAME)", _spread),
     rule("<domain:DOMAIN>DIFFERENT", _spread),

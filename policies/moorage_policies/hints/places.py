@@ -154,10 +154,12 @@ RULES: tuple[Rule, ...] = (
     rule(f"{_BEFORE}CPUONLY NODES*", _without_gpu),
     rule(f"{_BEFORE}<kind:RES>NODES+", _cpu_nodes),
     rule(f"{_BEFORE}<kind:FEATURE>(?:NODES|POOL|FILL|GPU|RES)*", _feature),
-    rule(f"{_BEFORE}GPU NODES+|NODES+(?:WITH|RUNS)DET*GPU(?!IN|RES|USED)", _gpu_nodes),
     rule(
-        f"{_BEFORE}<domain:DOMAIN|NODES>NAMED?<ids:{_ID}(?:{_AND}(?:DOMAIN|NODES)?{_ID}"
-        "(?!NODES|POOL|PODS|NAME))*>",
+        f"{_BEFORE}GPU NODES+|NODES+(?:WITH|RUNS)DET*GPU(?!IN|RES|USED|WITH|RUNS|GE|LE|OF)",
+        _gpu_nodes,
+    ),
+    rule(
+        f"{_BEFORE}<domain:DOMAIN|NODES>NAMED?<ids:{_ID}(?:{_AND}{_ID}(?!NODES|POOL|PODS|NAME))*>",
         _place,
     ),
     rule(f"(?:IN)*OTHER*<domain:DOMAIN>AVOID(?:IN|DET)*<ids:{_ID}(?:{_AND}{_ID})*>", _except_place),

@@ -119,6 +119,7 @@ def level(text: str) -> str:
     plain = plain.replace("’", "'").replace("‘", "'").replace("–", "—")  # noqa: RUF001
     plain = re.sub(r"(?m)^\s*[-*•]+\s+", "", plain)  # bullets
     plain = re.sub(r"[^\S\n]-+[^\S\n]", " — ", plain)
+    plain = re.sub(r"\bfor \w+ reasons\b,?", " ", plain)
     plain = _TITLE.sub(r"\1 ", plain)
     plain = _RANGE.sub(r"\1 to \2", plain)
     plain = _SPACED_MODEL.sub(r"\1-\2", plain)

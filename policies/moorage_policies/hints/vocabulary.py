@@ -41,19 +41,19 @@ PHRASES: dict[str, str] = {
         preference, small preference, marginally
     """,
     "HIGH": """
-        it has to, this has to, it has to be, this has to be, they have to, we have to, it
-        needs, this needs, it needs to, this needs to, must, must be, must have, need~,
-        required, require~, have to, has to, had to, got to, only, always, strict, strictly,
-        strong, strongly, definite, definitely, absolute, absolutely, really, very important,
-        very much, very strongly, very strong preference, very keen, extreme, extremely, highly,
-        critical, critically, crucial, crucially, essential, essentially, vital, vitally,
-        imperative, mandatory, important, importantly, most important, most importantly,
-        paramount, above all, above all else, at all costs, at all cost, at any cost, at any
-        price, no matter what, insist~, top priority, highest priority, number one priority, non
-        negotiable, nonnegotiable, not negotiable, not optional, hard requirement, it is a must,
-        are a must, is a must, a must, desperately, by all means, exclusively, without fail, in
-        any case, under all circumstances, non optional, of utmost importance, utmost
-        importance, compulsory, obligatory
+        high priority, it has to, this has to, it has to be, this has to be, they have to, we
+        have to, it needs, this needs, it needs to, this needs to, must, must be, must have,
+        need~, required, require~, have to, has to, had to, got to, only, always, strict,
+        strictly, strong, strongly, definite, definitely, absolute, absolutely, really, very
+        important, very much, very strongly, very strong preference, very keen, extreme,
+        extremely, highly, critical, critically, crucial, crucially, essential, essentially,
+        vital, vitally, imperative, mandatory, important, importantly, most important, most
+        importantly, paramount, above all, above all else, at all costs, at all cost, at any
+        cost, at any price, no matter what, insist~, top priority, highest priority, number one
+        priority, non negotiable, nonnegotiable, not negotiable, not optional, hard requirement,
+        it is a must, are a must, is a must, a must, desperately, by all means, exclusively,
+        without fail, in any case, under all circumstances, non optional, of utmost importance,
+        utmost importance, compulsory, obligatory
     """,
     "NEVER": """
         never, never ever, under no circumstances, on no account, in no case, by no means, must
@@ -195,17 +195,18 @@ PHRASES: dict[str, str] = {
         hide~
     """,
     "AWAY": """
-        pod anti affinity to, pod anti affinity with, pod anti affinity against, pod anti
-        affinity for, distance between this and, distance between us and, distance between it
-        and, some distance between this and, some distance between us and, away from, far from,
-        far away from, apart from, separate from, separated from, clear of, distance from,
-        isolated from, isolate from, distant from, a distance from, keep distance from, keep a
-        distance from, keep its distance from, anti affinity to, anti affinity with, anti
-        affinity for, anti affinity against, antiaffinity to, antiaffinity with, anti affinity
-        towards, remote from, out of the way of, well away from, off, segregated from, segregate
-        from, well clear of, elsewhere than, isolation from, decoupled from, away of, as far as
-        possible from, as far away as possible from, as far away from, stay clear of, stay clear
-        from, far off, detached from, divorced from, at a distance from, at a distance to, safe
+        further from, farther from, further away from, farther away from, pod anti affinity to,
+        pod anti affinity with, pod anti affinity against, pod anti affinity for, distance
+        between this and, distance between us and, distance between it and, some distance
+        between this and, some distance between us and, away from, far from, far away from,
+        apart from, separate from, separated from, clear of, distance from, isolated from,
+        isolate from, distant from, a distance from, keep distance from, keep a distance from,
+        keep its distance from, anti affinity to, anti affinity with, anti affinity for, anti
+        affinity against, antiaffinity to, antiaffinity with, anti affinity towards, remote
+        from, out of the way of, well away from, off, segregated from, segregate from, well
+        clear of, elsewhere than, isolation from, decoupled from, away of, as far as possible
+        from, as far away as possible from, as far away from, stay clear of, stay clear from,
+        far off, detached from, divorced from, at a distance from, at a distance to, safe
         distance from, stay away from, keep away from, repelled by, nowhere near, not anywhere
         near, not even near, separately from, independent from, shielded from, quarantined from,
         keeping away from, staying away from, keep well away from, anti affine to, removed from,
@@ -227,42 +228,43 @@ PHRASES: dict[str, str] = {
     """,
     # --- nearness ---
     "NEAR": """
-        distance to, close together, reachable from, reachable by, quickly reachable from,
-        anywhere near, anywhere close to, near, nearby, near to, close to, closer to, closest
-        to, close by, closely to, nearest, nearest to, close, closer, closest, in the vicinity
-        of, in vicinity of, vicinity of, vicinity, proximity to, in proximity to, in close
-        proximity to, proximity with, proximity, in the proximity of, nearer, nearer to, not far
-        from, not too far from, not far away from, not far, within reach of, a stone's throw
-        from, a short hop from, few hops from, few network hops from, few hops to, one hop from,
-        one hop away from, a hop away from, few hops away from, a few hops from, minimal hops
-        to, fewest hops to, fewer hops to, fewest hops from, short path to, short network path
-        to, short distance to, short distance from, network proximity to, low latency to, lowest
-        latency to, low latency towards, low latency from, low latency with, low latency access
-        to, low network latency to, minimal latency to, minimal latency towards, minimum latency
-        to, minimal network latency to, lowest network latency to, lowest possible latency to,
-        least latency to, small latency to, short latency to, minimise latency to, minimize
-        latency to, low round trip to, low rtt to, low round trip time to, lowest rtt to, short
-        round trip to, short rtt to, minimal rtt to, fast link to, fast links to, fast path to,
-        fast connection to, fast network to, fast access to, fast network access to, quick
-        access to, good connection to, good connectivity to, good network to, fast connectivity
-        to, low ping to, network distance to, network distance from, distance on the network to,
-        latency to, latency towards, latency from, network latency to, rtt to, round trip to,
-        ping to, hops from, hops to, round trip time to, latency between, latency against,
-        latency with, latency for, well connected to, network close to, topologically close to,
-        local to, in reach of, minimise the latency to, minimize the latency to, minimise
-        distance to, minimize distance to, minimise network distance to, minimize network
-        distance to, reduce latency to, cut latency to, low lag to, low delay to, minimise hops
-        to, minimize hops to, fewest network hops to, fewest network hops from, minimal network
-        hops to, few network hops to, low hop count to, minimise network hops to, minimize
-        network hops to, around the corner from, at low latency from, a few hops away from, not
-        too far, not very far from, not far off, quick link to, near by, as near as possible to,
-        as close as possible to, as close to, as near to, as close as you can to, as close as we
-        can to, as near as you can to, close enough to, network near, network wise close to, low
-        network distance to, tight latency to, tight coupling with, best latency to, best
-        connectivity to, best network path to, shortest path to, shortest network path to,
-        shortest distance to, short hop to, short hop from, in the neighbourhood of, in the
-        neighborhood of, neighbourhood of, gravitate towards, snappy access to, fast round trip
-        to, fast round trips to, nearness to, closeness to
+        closeby, close by to, distance to, close together, reachable from, reachable by, quickly
+        reachable from, anywhere near, anywhere close to, near, nearby, near to, close to,
+        closer to, closest to, close by, closely to, nearest, nearest to, close, closer,
+        closest, in the vicinity of, in vicinity of, vicinity of, vicinity, proximity to, in
+        proximity to, in close proximity to, proximity with, proximity, in the proximity of,
+        nearer, nearer to, not far from, not too far from, not far away from, not far, within
+        reach of, a stone's throw from, a short hop from, few hops from, few network hops from,
+        few hops to, one hop from, one hop away from, a hop away from, few hops away from, a few
+        hops from, minimal hops to, fewest hops to, fewer hops to, fewest hops from, short path
+        to, short network path to, short distance to, short distance from, network proximity to,
+        low latency to, lowest latency to, low latency towards, low latency from, low latency
+        with, low latency access to, low network latency to, minimal latency to, minimal latency
+        towards, minimum latency to, minimal network latency to, lowest network latency to,
+        lowest possible latency to, least latency to, small latency to, short latency to,
+        minimise latency to, minimize latency to, low round trip to, low rtt to, low round trip
+        time to, lowest rtt to, short round trip to, short rtt to, minimal rtt to, fast link to,
+        fast links to, fast path to, fast connection to, fast network to, fast access to, fast
+        network access to, quick access to, good connection to, good connectivity to, good
+        network to, fast connectivity to, low ping to, network distance to, network distance
+        from, distance on the network to, latency to, latency towards, latency from, network
+        latency to, rtt to, round trip to, ping to, hops from, hops to, round trip time to,
+        latency between, latency against, latency with, latency for, well connected to, network
+        close to, topologically close to, local to, in reach of, minimise the latency to,
+        minimize the latency to, minimise distance to, minimize distance to, minimise network
+        distance to, minimize network distance to, reduce latency to, cut latency to, low lag
+        to, low delay to, minimise hops to, minimize hops to, fewest network hops to, fewest
+        network hops from, minimal network hops to, few network hops to, low hop count to,
+        minimise network hops to, minimize network hops to, around the corner from, at low
+        latency from, a few hops away from, not too far, not very far from, not far off, quick
+        link to, near by, as near as possible to, as close as possible to, as close to, as near
+        to, as close as you can to, as close as we can to, as near as you can to, close enough
+        to, network near, network wise close to, low network distance to, tight latency to,
+        tight coupling with, best latency to, best connectivity to, best network path to,
+        shortest path to, shortest network path to, shortest distance to, short hop to, short
+        hop from, in the neighbourhood of, in the neighborhood of, neighbourhood of, gravitate
+        towards, snappy access to, fast round trip to, fast round trips to, nearness to,
+        closeness to
     """,
     "LATENCY": """
         low latency, low network latency, network latency, latency, lowest latency, minimal
@@ -318,15 +320,15 @@ PHRASES: dict[str, str] = {
         of
     """,
     "MOST": """
-        most, plenty of, plenty, lots of, lots, a lot of, as much, as much as possible, as many,
-        as many as possible, ample, abundant, large, larger, largest, large amount of, large
-        amounts of, big, bigger, biggest, high, higher, highest, more, much, maximal, maximise~,
-        maximize~, loads of, tons of, enough, sufficient, generous, a great deal of, huge, rich,
-        richest, greatest, roomy, roomiest, spacious, fast, faster, fastest, good, great,
-        abundance of, copious, tons, beefy, beefiest, heaps of, wide, widest, massive, an
-        abundance of, substantial, many, max out, fat, extra, high speed, highest available, a
-        high amount of, decent, excellent, considerable, loads, heavy, intensive, generously,
-        rapid, quick
+        too much, too many, most, plenty of, plenty, lots of, lots, a lot of, as much, as much
+        as possible, as many, as many as possible, ample, abundant, large, larger, largest,
+        large amount of, large amounts of, big, bigger, biggest, high, higher, highest, more,
+        much, maximal, maximise~, maximize~, loads of, tons of, enough, sufficient, generous, a
+        great deal of, huge, rich, richest, greatest, roomy, roomiest, spacious, fast, faster,
+        fastest, good, great, abundance of, copious, tons, beefy, beefiest, heaps of, wide,
+        widest, massive, an abundance of, substantial, many, max out, fat, extra, high speed,
+        highest available, a high amount of, decent, excellent, considerable, loads, heavy,
+        intensive, generously, rapid, quick
     """,
     "LEAST": """
         least, little, less, few, fewer, fewest, low, lower, lowest, small, smaller, smallest,
@@ -866,14 +868,15 @@ PHRASES: dict[str, str] = {
     "IN": "in, on, at, into, onto, inside, upon, in the, located in, located at, on to",
     "FOR": "for the, to get, to have, to achieve",
     "DET": """
-        the, a, an, my, our, its, their, this, that, these, those, your, his, her, some of, one
-        of, any of, all of, each of, most of, several of, whole, entire, current, own, main,
-        certain, such, very, quite, too, so, just, fairly, pretty, rather a, relatively,
+        either, the, a, an, my, our, its, their, this, that, these, those, your, his, her, some
+        of, one of, any of, all of, each of, most of, several of, whole, entire, current, own,
+        main, certain, such, very, quite, too, so, just, fairly, pretty, rather a, relatively,
         reasonably, somewhere, actual, same old, both, already, currently, well, decently, as
         possible, possible, particularly, especially, exactly the, as well, respective,
         corresponding, local
     """,
     "FILL": """
+        no exceptions, no exception, without exception, or newer, or later, no ifs, no buts,
         also, connected, attached, please, pls, plz, full stop, period, end of story, nothing
         else, nothing else will do, whichever, whichever is, overload, i, we, you, it, they, he,
         she, me, them, there, here, do, does, did, will, would, can, could, may, shall, should
@@ -885,20 +888,20 @@ PHRASES: dict[str, str] = {
         day, workload placement, matters, matter, matters a lot, matters most, a lot, lot,
         number, amount, level, sure, able, see, know, think, guess, say, tell, ask, mean, means,
         said, one that, ones, ones that, simply, again, ever, if it, if we, if they, itself too,
-        too much, doing, done, made, such as, e g, i e, etc, eg, ie, something, somebody,
-        someone, anywhere, everywhere, location, locations, first choice, choice, option,
-        options, mind, minded, hint, hints, note, my wish, wish list, reason, reasons, allow,
-        allowed, allows, respect, terms, capable, enabled, support, supports, supporting,
-        supported, new instructions, previous, instructions, instruction, rules, rule, above
-        that, following, please note, idea, goal, goals, objective, aim, purpose, care, concern,
-        concerned, quality, performance, performant, speed, nicely, gladly, potentially,
-        especially so, hopefully, obviously, basically, literally, certainly, surely, of course,
-        by the way, btw, fyi, imo, imho, asap, today, tomorrow, now, right now, later, soon, ok
-        then, based, type of, class, version, versions, variant, variants, model's, gen,
-        generation, family, series, form factor, flavour, flavor, kind of, sort of, show, shows,
-        shown, help, helps, helped, try and, order, ordering, come, comes, came, take, takes,
-        took, taken up, enough for, large enough, big enough, good enough, distance, far,
-        farther, long, longer, short, shorter, mine, yours, theirs, ours, himself, herself, good
-        for us, good for it, interested in, interested, latest, last, else than
+        doing, done, made, such as, e g, i e, etc, eg, ie, something, somebody, someone,
+        anywhere, everywhere, location, locations, first choice, choice, option, options, mind,
+        minded, hint, hints, note, my wish, wish list, reason, reasons, allow, allowed, allows,
+        respect, terms, capable, enabled, support, supports, supporting, supported, new
+        instructions, previous, instructions, instruction, rules, rule, above that, following,
+        please note, idea, goal, goals, objective, aim, purpose, care, concern, concerned,
+        quality, performance, performant, speed, nicely, gladly, potentially, especially so,
+        hopefully, obviously, basically, literally, certainly, surely, of course, by the way,
+        btw, fyi, imo, imho, asap, today, tomorrow, now, right now, later, soon, ok then, based,
+        type of, class, version, versions, variant, variants, model's, gen, generation, family,
+        series, form factor, flavour, flavor, kind of, sort of, show, shows, shown, help, helps,
+        helped, try and, come, comes, came, take, takes, took, taken up, enough for, large
+        enough, big enough, good enough, distance, far, farther, long, longer, short, shorter,
+        mine, yours, theirs, ours, himself, herself, good for us, good for it, interested in,
+        interested, latest, last, else than
     """,
 }
