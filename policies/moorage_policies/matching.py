@@ -110,9 +110,14 @@ def node_accepts(pod: Pod, node: Node) -> bool:
 
 
 def pod_term_matches(term: PodAffinityTerm, *, owner_namespace: str, other: Pod) -> bool:
-    """Return whether an inter-pod term written by a pod of ``owner_namespace`` selects ``other``."""
-    if not term.all_namespaces:
-        namespaces = term.namespaces or (owner_namespace,)
-        if other.namespace not in namespaces:
-            return False
-    return selector_matches(term.selector, other.labels)
+    """Return whether a term written by a pod of ``owner_namespace`` selects ``other``."""
+    return term_selects(term, owner_namespace, other.namespace, other.labels)
+
+
+def term_selects(
+    term: PodAffinityTerm, owner_namespace: str, namespace: str, labels: Mapping[str, str]
+) -> bool:
+    """Return whether the term selects pods of this namespace with these labels."""
+    if not term.all_namespaces and namespace not in (term.namespaces or (owner_namespace,)):
+        return False
+    return selector_matches(term.selector, labels)

@@ -27,6 +27,8 @@ T_co = TypeVar("T_co", covariant=True)
 
 Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 SelectorOperator = Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]
+TolerationOperator = Literal["Equal", "Exists", "Lt", "Gt"]
+PodPhase = Literal["Pending", "Running", "Succeeded", "Failed", "Unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Toleration:
     """A pod's toleration (core/v1 ``Toleration``); ``None`` effect matches every effect."""
 
     key: str = ""
-    operator: Literal["Equal", "Exists", "Lt", "Gt"] = "Equal"
+    operator: TolerationOperator = "Equal"
     value: str = ""
     effect: Effect | None = None
 
@@ -186,7 +188,7 @@ class Pod:
     spread: tuple[TopologySpread, ...] = ()
     images: tuple[str, ...] = ()
     owner: Owner | None = None
-    phase: Literal["Pending", "Running", "Succeeded", "Failed", "Unknown"] = "Pending"
+    phase: PodPhase = "Pending"
     ready: bool = False
     terminating: bool = False
     gates: tuple[str, ...] = ()

@@ -92,6 +92,10 @@ class NodeTable:
             column = self._columns[key] = _code([node.labels.get(key) for node in self.nodes])
         return column
 
+    def name_column(self) -> LabelColumn:
+        """Return the column of ``metadata.name``: each row is its own value."""
+        return LabelColumn(np.arange(len(self.nodes), dtype=np.int64), self.names, self.index)
+
     def taints(self) -> TaintGroups:
         """Return nodes grouped by ``unschedulable`` and taints."""
         if self._taints is None:

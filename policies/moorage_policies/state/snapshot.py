@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from moorage_policies.state.groups import GroupKey, PodGroup
 from moorage_policies.state.node_table import NodeTable
 from moorage_policies.types import PODS, IntArray, Node, Pod
 
@@ -26,6 +27,8 @@ class Snapshot:
         pending: live pods that are neither bound nor assumed, by UID, in no particular order.
         assumed: pods that were told to bind and are not confirmed yet, by UID.
         nominated: pending pods that hold room on their ``nominated_node``, by UID.
+        groups: live placed pods counted by node, in groups that neighbour rules treat alike.
+        groups_with_terms: those groups whose pods have inter-pod (anti-)affinity of their own.
     """
 
     generation: int
@@ -37,6 +40,8 @@ class Snapshot:
     pending: Mapping[str, Pod]
     assumed: Mapping[str, Pod]
     nominated: Mapping[str, Pod]
+    groups: Mapping[GroupKey, PodGroup]
+    groups_with_terms: Mapping[GroupKey, PodGroup]
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -58,6 +63,11 @@ class Snapshot:
         return self.node_pods[row]
 
     @cached_property
+    def columns(self) -> Mapping[str, int]:
+        """Return the column of each resource name."""
+        return {name: column for column, name in enumerate(self.resources)}
+
+    @cached_property
     def free(self) -> IntArray:
         """Return ``allocatable - requested``; negative where a node is over-committed."""
         free = self.allocatable - self.requested
@@ -66,22 +76,28 @@ class Snapshot:
 
     def free_of(self, resource: str) -> IntArray:
         """Return what is free of one resource, shape ``(nodes,)``; zeros if no node has it."""
-        if resource not in self.resources:
+        column = self.columns.get(resource)
+        if column is None:
             return np.zeros(len(self.nodes), dtype=np.int64)
-        return self.free[:, self.resources.index(resource)]
+        return self.free[:, column]
 
     def demand_of(self, pod: Pod) -> IntArray | None:
         """Return the pod's requests by column, shape ``(resources,)``.
 
         ``None`` when the pod asks for a resource that no node or pod ever had: it fits nowhere.
         """
+        if any(amount > 0 and name not in self.columns for name, amount in pod.requests.items()):
+            return None
+        return self.known_demand_of(pod)
+
+    def known_demand_of(self, pod: Pod) -> IntArray:
+        """Return the pod's requests for resources that are columns, shape ``(resources,)``."""
         demand = np.zeros(len(self.resources), dtype=np.int64)
         for name, amount in pod.requests.items():
-            if name in self.resources:
-                demand[self.resources.index(name)] = saturate(amount)
-            elif amount > 0:
-                return None
-        demand[self.resources.index(PODS)] = 1
+            column = self.columns.get(name)
+            if column is not None:
+                demand[column] = saturate(amount)
+        demand[self.columns[PODS]] = 1
         return demand
 
 

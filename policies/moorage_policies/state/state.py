@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -15,15 +15,16 @@ from moorage_policies.state.events import (
     PodDeleted,
     PodsListed,
 )
+from moorage_policies.state.groups import Groups
 from moorage_policies.state.ledger import Ledger
-from moorage_policies.state.shards import Shards
+from moorage_policies.state.shards import Shards, text_digest
 from moorage_policies.state.snapshot import Snapshot
 from moorage_policies.types import Node, Pod
 
 Item = TypeVar("Item")
 
 DEFAULT_ASSUME_TTL_S = 30.0
-CHUNK = 100
+CHUNK = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class ClusterState:
         "_assumed",
         "_assumptions",
         "_generation",
+        "_groups",
         "_ledger",
         "_nominated",
         "_pending",
@@ -62,12 +64,13 @@ class ClusterState:
     def __init__(self, *, assume_ttl_s: float = DEFAULT_ASSUME_TTL_S) -> None:
         self._ttl_s = assume_ttl_s
         self._ledger = Ledger()
+        self._groups = Groups()
         self._told: dict[str, Pod] = {}  # as the API server told, finished pods included
         self._assumptions: dict[str, Assumption] = {}
         self._shown: dict[str, Pod] = {}  # as readers see them: live, assumed nodes filled in
-        self._pending: Shards[Pod] = Shards()
-        self._assumed: Shards[Pod] = Shards()
-        self._nominated: Shards[Pod] = Shards()
+        self._pending: Shards[str, Pod] = Shards(text_digest)
+        self._assumed: Shards[str, Pod] = Shards(text_digest)
+        self._nominated: Shards[str, Pod] = Shards(text_digest)
         self._generation = 0
         self._snapshot: Snapshot | None = None
 
@@ -92,13 +95,9 @@ class ClusterState:
             case PodDeleted(uid):
                 self._drop_pod(uid)
             case NodesListed(nodes):
-                yield from _each(self._put_node, nodes, chunk)
-                gone = set(self._ledger.node_names()).difference(node.name for node in nodes)
-                yield from _each(self._drop_node, sorted(gone), chunk)
+                yield from self._list_nodes(nodes, chunk)
             case PodsListed(pods):
-                yield from _each(self._put_pod, pods, chunk)
-                gone = set(self._told).difference(pod.uid for pod in pods)
-                yield from _each(self._drop_pod, sorted(gone), chunk)
+                yield from self._list_pods(pods, chunk)
 
     def assume(self, pod: Pod, node: str, now_s: float) -> None:
         """Count the pod on the node from now on, before the API server confirms it.
@@ -138,6 +137,7 @@ class ClusterState:
         """Return the cluster as it is now; the same object while nothing changed."""
         if self._snapshot is None or self._snapshot.generation != self._generation:
             view = self._ledger.view()
+            groups, groups_with_terms = self._groups.freeze()
             self._snapshot = Snapshot(
                 generation=self._generation,
                 table=view.table,
@@ -148,8 +148,36 @@ class ClusterState:
                 pending=self._pending.freeze(),
                 assumed=self._assumed.freeze(),
                 nominated=self._nominated.freeze(),
+                groups=groups,
+                groups_with_terms=groups_with_terms,
             )
         return self._snapshot
+
+    def _list_nodes(self, nodes: tuple[Node, ...], chunk: int) -> Iterator[None]:
+        listed: set[str] = set()
+        for some in _chunks(nodes, chunk):
+            for node in some:
+                listed.add(node.name)
+                self._put_node(node)
+            yield
+        for names in _chunks(self._ledger.node_names(), chunk):
+            for name in names:
+                if name not in listed:
+                    self._drop_node(name)
+            yield
+
+    def _list_pods(self, pods: tuple[Pod, ...], chunk: int) -> Iterator[None]:
+        listed: set[str] = set()
+        for some in _chunks(pods, chunk):
+            for pod in some:
+                listed.add(pod.uid)
+                self._put_pod(pod)
+            yield
+        for uids in _chunks(tuple(self._told), chunk):
+            for uid in uids:
+                if uid not in listed:
+                    self._drop_pod(uid)
+            yield
 
     def _put_node(self, node: Node) -> None:
         if self._ledger.node(node.name) != node:
@@ -197,6 +225,7 @@ class ClusterState:
         del self._shown[pod.uid]
         if pod.node is not None:
             self._ledger.discharge(pod, pod.node)
+            self._groups.count(pod, pod.node, -1)
         for index in (self._pending, self._assumed, self._nominated):
             index.drop(pod.uid)
 
@@ -204,6 +233,7 @@ class ClusterState:
         self._shown[pod.uid] = pod
         if pod.node is not None:
             self._ledger.charge(pod, pod.node)
+            self._groups.count(pod, pod.node, +1)
             if pod.uid in self._assumptions:
                 self._assumed.put(pod.uid, pod)
             return
@@ -228,9 +258,5 @@ def _is_older(pod: Pod, told: Pod) -> bool:
     return (told.node is not None and pod.node is None) or (_finished(told) and not _finished(pod))
 
 
-def _each(act: Callable[[Item], None], items: Iterable[Item], chunk: int) -> Iterator[None]:
-    """Act on every item and pause after each ``chunk`` of them."""
-    for done, item in enumerate(items, 1):
-        act(item)
-        if done % chunk == 0:
-            yield
+def _chunks(items: Sequence[Item], chunk: int) -> Iterator[Sequence[Item]]:
+    return (items[start : start + chunk] for start in range(0, len(items), chunk))

@@ -55,7 +55,14 @@ class SlowCluster:
                 residents[pod.node][pod.uid] = pod
                 for resource, amount in {**pod.requests, "pods": 1}.items():
                     requested[pod.node][resource] += amount
+        groups: dict[tuple[object, ...], dict[str, int]] = {}
+        for pod in live.values():
+            if pod.node is not None:
+                labels = tuple(sorted(pod.labels.items()))
+                counts = groups.setdefault((pod.namespace, labels, pod.terminating), {})
+                counts[pod.node] = counts.get(pod.node, 0) + 1
         return {
+            "groups": groups,
             "nodes": self.nodes,
             "allocatable": {n: _nonzero(node.allocatable) for n, node in self.nodes.items()},
             "requested": {n: _nonzero(sums) for n, sums in requested.items()},
@@ -76,6 +83,10 @@ def picture_of(snapshot: Snapshot) -> dict[str, Any]:
         }
 
     return {
+        "groups": {
+            (g.namespace, tuple(sorted(g.labels.items())), g.terminating): dict(g.counts)
+            for g in snapshot.groups.values()
+        },
         "nodes": {name: snapshot.nodes[row] for name, row in snapshot.node_index.items()},
         "allocatable": rows(snapshot.allocatable),
         "requested": rows(snapshot.requested),
@@ -135,7 +146,8 @@ class Deliveries(RuleBasedStateMachine):
         if any(pod.name == name for pod in self.server_pods.values()):
             return
         self.births += 1
-        pod = make_pod(name, memory=memory, uid=f"{name}#{self.births}", node=node)
+        labels = {"app": "odd" if self.births % 2 else "even"}
+        pod = make_pod(name, memory=memory, uid=f"{name}#{self.births}", node=node, labels=labels)
         self._tell_pod(replace(pod, requests={**pod.requests, **extra}))
 
     @precondition(lambda self: self.server_pods)

@@ -1,0 +1,73 @@
+"""All programs of a control plane, by whatever way works: found, downloaded or built."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Final
+
+from filelock import FileLock, Timeout
+
+from moorage_cli.control_plane.binaries import (
+    DOWNLOADED,
+    Binaries,
+    cache_directory,
+    find_binaries,
+    find_programs,
+    go_version,
+)
+from moorage_cli.control_plane.build import build_programs
+from moorage_cli.control_plane.download import Hosts, download_programs
+from moorage_cli.control_plane.errors import BuildFailedError
+from moorage_cli.control_plane.progress import Report
+from moorage_cli.control_plane.toolchains import Toolchain, toolchains
+
+_LOCK_DEADLINE_S: Final = 3_600.0
+
+
+def obtain_binaries(minor: str, report: Report, hosts: Hosts | None = Hosts()) -> Binaries:  # noqa: B008 - frozen
+    """The programs of a control plane; those not found are downloaded, else built.
+
+    Args:
+        minor: Kubernetes minor (``1.34``).
+        report: told what is going on while it takes long.
+        hosts: servers to download from, ``None`` to download nothing.
+
+    Raises:
+        BuildFailedError: when a program can be had in no way.
+    """
+    for toolchain in toolchains(minor):
+        if _missing(toolchain):
+            _obtain(toolchain, report, hosts)
+    return find_binaries(minor)
+
+
+def _obtain(toolchain: Toolchain, report: Report, hosts: Hosts | None) -> None:
+    cache = cache_directory(toolchain)
+    cache.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(cache / ".lock")
+    with _held(lock, report):
+        missing = _missing(toolchain)  # again: another process may have got them meanwhile
+        if not missing:
+            return
+        if hosts and download_programs(toolchain, missing, cache / DOWNLOADED, report, hosts):
+            return
+        build_programs(toolchain, missing, cache / (go_version() or "go"), report)
+
+
+def _held(lock: FileLock, report: Report) -> AbstractContextManager[object]:
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        report("waiting", f"another process gets the same programs and holds {lock.lock_file}")
+        try:
+            return lock.acquire(timeout=_LOCK_DEADLINE_S)
+        except Timeout as error:
+            raise BuildFailedError(
+                f"another process holds {lock.lock_file} for {_LOCK_DEADLINE_S:g} s; end it and "
+                "try again"
+            ) from error
+
+
+def _missing(toolchain: Toolchain) -> list[str]:
+    found = find_programs(toolchain)
+    return [program for program in toolchain.packages if program not in found]

@@ -1,0 +1,109 @@
+"""Names that Moorage and Kubernetes agree on: groups, kinds, labels, annotations, paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+GROUP = "moorage.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+POOL_LABEL = f"{GROUP}/pool"
+ROLE_LABEL = f"{GROUP}/role"
+ACCELERATOR_CLASS_LABEL = f"{GROUP}/accelerator-class"
+HINT_ANNOTATION = f"{GROUP}/hint"
+MANIFEST_DIGEST_ANNOTATION = f"{GROUP}/manifest-digest"
+LAST_APPLIED_ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
+
+SCHEDULER_NAME = "moorage-scheduler"
+FIELD_MANAGER = "moorage-operator"
+
+GPU_PRODUCT_LABEL = "nvidia.com/gpu.product"
+ZONE_LABEL = "topology.kubernetes.io/zone"
+
+MAX_POOL_NAME = 40
+"""Characters of a pool's name, so that ``<pool>-<role>`` stays within 63."""
+MAX_ROLE_NAME = 20
+"""Characters of a role's name."""
+MAX_CLASS_NAME = 63
+"""Characters of an accelerator class's name."""
+MAX_WORKLOAD_NAME = 47
+"""Characters of a workload's name: 63 less what controllers append for pods and revisions."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiResource:
+    """A served resource: enough to build its paths and manifests."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool
+    short: str = ""
+
+    @property
+    def api_version(self) -> str:
+        """Return ``group/version``, or the bare version of the core group."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def crd_name(self) -> str:
+        """Return the name of the CustomResourceDefinition."""
+        return f"{self.plural}.{self.group}"
+
+    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
+        """Return the URL path of a collection, an object or its subresource.
+
+        An empty ``namespace`` of a namespaced resource means the collection over all namespaces.
+        """
+        root = f"/apis/{self.group}" if self.group else "/api"
+        parts = [root, self.version]
+        if self.namespaced and namespace:
+            parts += ["namespaces", namespace]
+        parts += [part for part in (self.plural, name, subresource) if part]
+        return "/".join(parts)
+
+
+POOLS = ApiResource(
+    GROUP, VERSION, "gpuinferencepools", "GPUInferencePool", namespaced=True, short="gip"
+)
+ROLES = ApiResource(
+    GROUP, VERSION, "gpuinferenceroles", "GPUInferenceRole", namespaced=True, short="gir"
+)
+PLANS = ApiResource(
+    GROUP, VERSION, "placementplans", "PlacementPlan", namespaced=False, short="pplan"
+)
+POLICIES = ApiResource(
+    GROUP, VERSION, "placementpolicies", "PlacementPolicy", namespaced=False, short="placepol"
+)
+
+NODES = ApiResource("", "v1", "nodes", "Node", namespaced=False)
+PODS = ApiResource("", "v1", "pods", "Pod", namespaced=True)
+SERVICES = ApiResource("", "v1", "services", "Service", namespaced=True)
+DEPLOYMENTS = ApiResource("apps", "v1", "deployments", "Deployment", namespaced=True)
+DISRUPTION_BUDGETS = ApiResource(
+    "policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", namespaced=True
+)
+PRIORITY_CLASSES = ApiResource(
+    "scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", namespaced=False
+)
+LEASES = ApiResource("coordination.k8s.io", "v1", "leases", "Lease", namespaced=True)
+LEADER_WORKER_SETS = ApiResource(
+    "leaderworkerset.x-k8s.io", "v1", "leaderworkersets", "LeaderWorkerSet", namespaced=True
+)
+CUSTOM_RESOURCE_DEFINITIONS = ApiResource(
+    "apiextensions.k8s.io",
+    "v1",
+    "customresourcedefinitions",
+    "CustomResourceDefinition",
+    namespaced=False,
+)
+
+
+def role_object_name(pool: str, role: str) -> str:
+    """Return the name of a role's GPUInferenceRole, which its disruption budget shares.
+
+    Role names have no dash, so two pools of a namespace never share a child's name.
+    """
+    return f"{pool}-{role}"

@@ -1,0 +1,187 @@
+"""``PlacementPlan``: moves that make room, the proof behind them, and how far they got."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from moorage_crds.base import Metadata, Model, Rule, with_rules
+from moorage_crds.fields import (
+    Message,
+    ObjectName,
+    Priority,
+    Seconds,
+    SignedDecimal,
+    Uid,
+    list_map,
+)
+from moorage_crds.plan_status import PlanStatus
+
+MAX_MOVES = 256
+MAX_TIERS = 32
+
+Trigger = Literal["Unschedulable", "Defragment", "Scaling", "Manual"]
+MoveKind = Literal["Place", "Move", "Evict"]
+Verdict = Literal["Optimal", "Feasible", "Infeasible", "Unknown"]
+
+
+class PodReference(Model):
+    """One pod, fenced by its UID."""
+
+    namespace: ObjectName
+    """Namespace of the pod."""
+    name: ObjectName
+    """Name of the pod."""
+    uid: Uid
+    """UID of the pod; a pod of the same name and another UID is not touched."""
+
+
+class OwnerReference(Model):
+    """The controller of a pod."""
+
+    kind: Annotated[str, Field(max_length=63)]
+    """Kind of the controller, for example ReplicaSet."""
+    name: ObjectName
+    """Name of the controller."""
+    uid: Uid
+    """UID of the controller; with the shape it tells which new pod may take a reserved place."""
+
+
+class PlannedMove(Model):
+    """What happens to one pod."""
+
+    model_config = with_rules(
+        Rule(
+            "(self.kind == 'Place') != has(self.from)",
+            "is for Move and Evict, which need it; a pod to Place sits nowhere yet",
+            ".from",
+        ),
+        Rule(
+            "(self.kind == 'Evict') != has(self.to)",
+            "is for Place and Move, which need it; an evicted pod goes nowhere",
+            ".to",
+        ),
+        Rule(
+            "!has(self.from) || !has(self.to) || self.from != self.to",
+            "must be another node than from",
+            ".to",
+        ),
+        Rule(
+            "self.kind == 'Move' || !has(self.strategy)",
+            "is for Move only; remove it",
+            ".strategy",
+        ),
+    )
+
+    index: Annotated[int, Field(ge=0, le=MAX_MOVES - 1)]
+    """Number of the move in this plan, from 0; status speaks of it by this number."""
+    step: Annotated[int, Field(ge=0, le=MAX_MOVES - 1)]
+    """Step that carries it out; steps run one after the other, from 0."""
+    kind: MoveKind
+    """Place: a pending pod gets a node. Move: a running pod changes nodes. Evict: a running pod
+    makes room for one of higher priority."""
+    pod: PodReference
+    """The pod that is placed, moved or evicted."""
+    owner: OwnerReference | None = None
+    """The pod's controller."""
+    from_: Annotated[ObjectName | None, Field(alias="from")] = None
+    """Node that the pod leaves."""
+    to: ObjectName | None = None
+    """Node whose room is reserved for the pod or its replacement."""
+    strategy: Literal["SurgeFirst", "EvictFirst"] | None = None
+    """Whether the replacement is ready before the old pod goes; for Move only."""
+    priority: Priority = 0
+    """Priority of the pod; the room is not reserved against higher ones."""
+    gpus: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Accelerators that the pod takes."""
+    reason: Message = ""
+    """Why this move is part of the plan."""
+
+
+class TierObjective(Model):
+    """What the plan reaches for one priority."""
+
+    priority: Priority
+    """Pod priority of the tier."""
+    placed: Annotated[int, Field(ge=0, le=1_000_000)]
+    """Pods placed after the plan."""
+    bound: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    """Pods that could be placed at most; absent when not known."""
+    cost: SignedDecimal = "0"
+    """Cost of the tier's moves and evictions, as a decimal string; lower is better."""
+
+
+class Certificate(Model):
+    """What is known about the plan's quality, and how to compute it again."""
+
+    status: Verdict
+    """Optimal: nothing better exists. Feasible: it works, a better one may exist. Infeasible:
+    proven that no plan exists. Unknown: neither found nor disproven in time. All within the
+    constraints that Moorage models."""
+    tiers: Annotated[
+        tuple[TierObjective, ...],
+        Field(max_length=MAX_TIERS, json_schema_extra=list_map("priority")),
+    ] = ()
+    """Objective by priority, highest first."""
+    objective: SignedDecimal | None = None
+    """Cost of all moves and evictions, as a decimal string; lower is better."""
+    bound: SignedDecimal | None = None
+    """Proven lower bound of the cost, as a decimal string."""
+    gap: SignedDecimal | None = None
+    """Relative distance of objective and bound, as a decimal string; "0" when optimal."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the search."""
+    workers: Annotated[int, Field(ge=0, le=1024)] = 1
+    """Solver workers; replay is exact for one."""
+    steps: Annotated[int, Field(ge=0)] = 0
+    """Search steps taken."""
+    deterministic_time: SignedDecimal | None = None
+    """Solver time that does not depend on the machine, as a decimal string."""
+    generation: Annotated[int, Field(ge=0)] = 0
+    """Generation of the cluster snapshot that was solved."""
+    reason: Message = ""
+    """Why it is infeasible or not better, and what would help."""
+
+
+class PlanSpec(Model):
+    """What to do. Only mode and ttlSeconds may change after creation."""
+
+    model_config = with_rules(
+        *(
+            Rule(f"self.{name} == oldSelf.{name}", "cannot change; make a new plan", f".{name}")
+            for name in ("trigger", "moves", "certificate")
+        ),
+        Rule(
+            "self.certificate.status != 'Infeasible' || self.moves.size() == 0",
+            "must be empty in an Infeasible plan",
+            ".moves",
+        ),
+    )
+
+    trigger: Trigger
+    """What asked for the plan."""
+    mode: Literal["Off", "Recommend", "Auto"] = "Auto"
+    """Auto: carried out. Recommend: waits until somebody sets Auto. Off: not carried out; a running
+    plan stops after its current step and gives its reservations back."""
+    moves: Annotated[
+        tuple[PlannedMove, ...],
+        Field(max_length=MAX_MOVES, json_schema_extra=list_map("index")),
+    ] = ()
+    """What happens to which pod."""
+    certificate: Certificate
+    """What is known about the plan's quality."""
+    ttl_seconds: Seconds = 600
+    """Seconds after which a plan that was not started is superseded."""
+
+
+class PlacementPlan(Model):
+    """Moves that make room for pending pods or heal fragmentation, with their proof."""
+
+    api_version: Literal["moorage.dev/v1alpha1"] = "moorage.dev/v1alpha1"
+    kind: Literal["PlacementPlan"] = "PlacementPlan"
+    metadata: Metadata = Metadata()
+    spec: PlanSpec
+    """What to do."""
+    status: PlanStatus = PlanStatus()
+    """How far it got."""

@@ -1,0 +1,87 @@
+"""What the verbs of one extender share."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from moorage_extender.config import Settings
+from moorage_extender.decisions import Decisions
+from moorage_extender.failures import FailedBinds, FirstFailures
+from moorage_extender.feed import Budgets
+from moorage_extender.metrics import Metrics
+from moorage_extender.node_lists import NodeLists
+from moorage_policies.ports import Clock
+from moorage_policies.scoring import Ranker
+from moorage_policies.state import ClusterState, Snapshot
+from moorage_policies.types import Pod
+
+PODS_SEEN = 4096
+FIRST_FAILURE_MEMORY_S = 3600.0
+
+
+class PodsSeen:
+    """Pods that filter or prioritize was asked about, for bind, which is told names only."""
+
+    __slots__ = ("_pods",)
+
+    def __init__(self) -> None:
+        self._pods: OrderedDict[str, Pod] = OrderedDict()
+
+    def note(self, pod: Pod) -> None:
+        """Remember a pod; the one unseen for longest goes when there are too many."""
+        self._pods[pod.uid] = pod
+        self._pods.move_to_end(pod.uid)
+        if len(self._pods) > PODS_SEEN:
+            self._pods.popitem(last=False)
+
+    def find(self, uid: str, snapshot: Snapshot) -> Pod | None:
+        """Return the unbound pod as the watch knows it, else as a verb was told."""
+        return snapshot.pending.get(uid) or snapshot.assumed.get(uid) or self._pods.get(uid)
+
+
+@dataclass(slots=True)
+class Context:
+    """One extender's state and tools.
+
+    Args:
+        settings: what the admin set.
+        clock: monotonic seconds, for deadlines and time-outs.
+        wall_clock: Unix seconds, for ages of pods and records.
+        why_not_ready: says what is missing before answers rest on facts, empty when nothing is.
+        listed: says whether the cluster has been read once; before that, answers are neutral.
+    """
+
+    settings: Settings
+    clock: Clock
+    wall_clock: Clock
+    why_not_ready: Callable[[], str] = lambda: ""
+    listed: Callable[[], bool] = lambda: True
+    state: ClusterState = field(init=False)
+    ranker: Ranker = field(init=False)
+    failed_binds: FailedBinds = field(init=False)
+    first_failures: FirstFailures = field(init=False)
+    decisions: Decisions = field(init=False)
+    budgets: Budgets = field(default_factory=Budgets)
+    metrics: Metrics = field(default_factory=Metrics)
+    node_lists: NodeLists = field(default_factory=NodeLists)
+    pods_seen: PodsSeen = field(default_factory=PodsSeen)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.state = ClusterState(assume_ttl_s=settings.assume_ttl_s)
+        self.ranker = Ranker(settings.ranking_params(), self.clock)
+        self.failed_binds = FailedBinds(settings.failed_bind_memory_s, self.clock)
+        self.first_failures = FirstFailures(FIRST_FAILURE_MEMORY_S, self.wall_clock)
+        self.decisions = Decisions(settings.decisions_kept)
+
+    def degraded(self, verb: str, reason: str) -> None:
+        """Count an answer that is less than it should be."""
+        self.metrics.degraded.labels(verb, reason).inc()
+
+    def forget_old(self) -> None:
+        """Drop what time has settled: failures, and bindings that the watch never confirmed."""
+        self.failed_binds.forget_old()
+        self.first_failures.forget_old()
+        self.metrics.assumed_expired.inc(len(self.state.expire(self.clock())))

@@ -1,0 +1,191 @@
+"""The way of the API server's news into the cluster state."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from moorage_cluster.reflector import Reflector, Source
+from moorage_crds.convert import to_budget, to_node, to_pod
+from moorage_crds.names import DISRUPTION_BUDGETS, NODES, PODS
+from moorage_crds.objects import NodeObject, PodDisruptionBudgetObject, PodObject
+from moorage_extender.metrics import Metrics
+from moorage_policies.errors import BadInputError
+from moorage_policies.ports import Reporter
+from moorage_policies.state import (
+    ClusterState,
+    NodeChanged,
+    NodeDeleted,
+    NodesListed,
+    PodChanged,
+    PodDeleted,
+    PodsListed,
+)
+from moorage_policies.types import DisruptionBudget, Node, Pod
+
+Wire = TypeVar("Wire")
+Fact = TypeVar("Fact")
+
+CHUNK = 25
+
+
+class Budgets:
+    """Disruption budgets as last told."""
+
+    __slots__ = ("_by_key",)
+
+    def __init__(self) -> None:
+        self._by_key: dict[tuple[str, str], DisruptionBudget] = {}
+
+    def put(self, budget: DisruptionBudget) -> None:
+        """Take over a budget."""
+        self._by_key[budget.namespace, budget.name] = budget
+
+    def drop(self, namespace: str, name: str) -> None:
+        """Forget a budget."""
+        self._by_key.pop((namespace, name), None)
+
+    def replace(self, budgets: Iterable[DisruptionBudget]) -> None:
+        """Take over all budgets there are."""
+        self._by_key = {(budget.namespace, budget.name): budget for budget in budgets}
+
+    def current(self) -> tuple[DisruptionBudget, ...]:
+        """Return all budgets."""
+        return tuple(self._by_key.values())
+
+
+class Feed:
+    """Follows nodes, pods and disruption budgets.
+
+    Args:
+        source: the session to the API server.
+        state: takes nodes and pods.
+        budgets: takes disruption budgets.
+        metrics: counts objects that cannot be read.
+        stale_after_s: seconds without news after which the feed counts as broken.
+        reporter: hears what reflectors do.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        state: ClusterState,
+        budgets: Budgets,
+        metrics: Metrics,
+        *,
+        stale_after_s: float,
+        reporter: Reporter,
+    ) -> None:
+        self._state = state
+        self._budgets = budgets
+        self._metrics = metrics
+        self._stale_after_s = stale_after_s
+        self._nodes = Reflector(
+            source,
+            NODES.path(),
+            NodeObject,
+            on_list=self._list_nodes,
+            on_change=self._change_node,
+            on_delete=lambda node: state.apply(NodeDeleted(node.metadata.name)),
+            reporter=reporter,
+        )
+        self._pods = Reflector(
+            source,
+            PODS.path(),
+            PodObject,
+            on_list=self._list_pods,
+            on_change=self._change_pod,
+            on_delete=lambda pod: state.apply(PodDeleted(pod.metadata.uid)),
+            reporter=reporter,
+        )
+        self._pdbs = Reflector(
+            source,
+            DISRUPTION_BUDGETS.path(),
+            PodDisruptionBudgetObject,
+            on_list=lambda items: budgets.replace(to_budget(item) for item in items),
+            on_change=lambda item: budgets.put(to_budget(item)),
+            on_delete=lambda item: budgets.drop(item.metadata.namespace, item.metadata.name),
+            reporter=reporter,
+        )
+        for kind, age_s in self.ages_s().items():
+            metrics.watch(
+                "moorage_extender_cache_age_seconds",
+                "Seconds since the API server last had news of a kind.",
+                age_s,
+                kind=kind,
+            )
+
+    def ages_s(self) -> dict[str, Callable[[], float]]:
+        """Return per kind a function that tells the seconds since the last news."""
+        return {
+            "nodes": self._nodes.age_s,
+            "pods": self._pods.age_s,
+            "poddisruptionbudgets": self._pdbs.age_s,
+        }
+
+    def why_not_ready(self) -> str:
+        """Return what is missing before decisions rest on facts, empty when nothing is."""
+        for kind, age_s in self.ages_s().items():
+            if age_s() >= self._stale_after_s:
+                never = age_s() == float("inf")
+                return f"{kind} {'are not listed yet' if never else 'have no news'}"
+        return ""
+
+    def is_listed(self) -> bool:
+        """Return whether every kind has been listed once."""
+        return all(one.synced.is_set() for one in (self._nodes, self._pods, self._pdbs))
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for reflector in (self._nodes, self._pods, self._pdbs):
+                tasks.create_task(reflector.run())
+
+    async def wait_listed(self) -> None:
+        """Return when every kind has been listed once."""
+        for reflector in (self._nodes, self._pods, self._pdbs):
+            await reflector.synced.wait()
+
+    async def _list_nodes(self, items: list[NodeObject]) -> None:
+        nodes: list[Node] = []
+        await _breathing(self._collect(items, to_node, nodes, "nodes"))
+        await _breathing(self._state.apply_in_steps(NodesListed(tuple(nodes)), CHUNK))
+
+    async def _list_pods(self, items: list[PodObject]) -> None:
+        pods: list[Pod] = []
+        await _breathing(self._collect(items, to_pod, pods, "pods"))
+        await _breathing(self._state.apply_in_steps(PodsListed(tuple(pods)), CHUNK))
+
+    def _collect(
+        self, items: list[Wire], convert: Callable[[Wire], Fact], into: list[Fact], kind: str
+    ) -> Iterator[None]:
+        for done, item in enumerate(items, 1):
+            fact = self._converted(item, convert, kind)
+            if fact is not None:
+                into.append(fact)
+            if done % CHUNK == 0:
+                yield
+
+    def _change_node(self, item: NodeObject) -> None:
+        node = self._converted(item, to_node, "nodes")
+        if node is not None:
+            self._state.apply(NodeChanged(node))
+
+    def _change_pod(self, item: PodObject) -> None:
+        pod = self._converted(item, to_pod, "pods")
+        if pod is not None:
+            self._state.apply(PodChanged(pod))
+
+    def _converted(self, item: Wire, convert: Callable[[Wire], Fact], kind: str) -> Fact | None:
+        try:
+            return convert(item)
+        except BadInputError:
+            self._metrics.unreadable_objects.labels(kind).inc()
+            return None
+
+
+async def _breathing(steps: Iterator[None]) -> None:
+    """Drive steps to their end and let the event loop answer requests between them."""
+    for _ in steps:
+        await asyncio.sleep(0)

@@ -1,0 +1,82 @@
+"""Everything the extender counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+SECONDS = (
+    0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0,
+)  # fmt: skip
+
+
+class Metrics:
+    """Counters of one extender, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Histogram(
+            "moorage_extender_request_seconds",
+            "Time to answer a verb, reading the request included.",
+            ("verb", "outcome"),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.degraded = Counter(
+            "moorage_extender_degraded",
+            "Answers that are less than they should be; the scheduler does not notice them.",
+            ("verb", "reason"),
+            registry=self.registry,
+        )
+        self.rejected = Counter(
+            "moorage_extender_rejected_requests",
+            "Requests answered with a 4xx status.",
+            ("verb", "status"),
+            registry=self.registry,
+        )
+        self.binds = Counter(
+            "moorage_extender_binds",
+            "Bindings by outcome.",
+            ("outcome",),
+            registry=self.registry,
+        )
+        self.refused_nodes = Counter(
+            "moorage_extender_refused_nodes",
+            "Nodes that filter took out, by reason.",
+            ("reason",),
+            registry=self.registry,
+        )
+        self.victims = Counter(
+            "moorage_extender_victims",
+            "Pods named as preemption victims.",
+            registry=self.registry,
+        )
+        self.vetoes = Counter(
+            "moorage_extender_preemption_vetoes",
+            "Preemptions that were not allowed.",
+            registry=self.registry,
+        )
+        self.assumed_expired = Counter(
+            "moorage_extender_assumed_expired",
+            "Bindings that the watch never confirmed.",
+            registry=self.registry,
+        )
+        self.unreadable_objects = Counter(
+            "moorage_extender_unreadable_objects",
+            "Objects of the API server that could not be read and were left out.",
+            ("kind",),
+            registry=self.registry,
+        )
+        self._gauges: dict[str, Gauge] = {}
+
+    def watch(self, name: str, what: str, read: Callable[[], float], **labels: str) -> None:
+        """Export a number that is read whenever metrics are asked for."""
+        gauge = self._gauges.get(name)
+        if gauge is None:
+            gauge = self._gauges[name] = Gauge(name, what, tuple(labels), registry=self.registry)
+        (gauge.labels(**labels) if labels else gauge).set_function(read)
+
+    def render(self) -> bytes:
+        """Return the metrics in Prometheus's text form."""
+        return generate_latest(self.registry)

@@ -1,0 +1,1 @@
+"""The four verbs that kube-scheduler calls."""

@@ -1,0 +1,86 @@
+"""preempt: whom to evict, by our rules; an empty answer is a veto."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from moorage_extender import wire
+from moorage_extender.context import Context
+from moorage_extender.decisions import Record
+from moorage_extender.verbs.calls import Reply
+from moorage_policies.preemption import Victims, choose_victims
+from moorage_policies.types import Decision, Pod
+
+
+@dataclass(frozen=True, slots=True)
+class PodAndCandidates:
+    """A pod that fits nowhere and the victims that kube-scheduler would take, by node."""
+
+    pod: Pod
+    candidates: Mapping[str, tuple[str, ...]]
+
+
+class Preempt:
+    """Answers on facts only: without fresh ones nobody is evicted.
+
+    The scheduler deletes whomever the answer names, and a pod evicted on stale facts is not brought
+    back; a pod that waits is tried again.
+    """
+
+    name = "preempt"
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._params = ctx.settings.preemption_params()
+
+    def decode(self, body: bytes) -> PodAndCandidates:
+        """Return the request."""
+        args = wire.decode_request(body, wire.ExtenderPreemptionArgs)
+        return PodAndCandidates(wire.decode_pod(args.pod), wire.decode_victims(args))
+
+    def neutral(self, args: PodAndCandidates) -> bytes:  # noqa: ARG002 - every verb's signature
+        """Evict nobody."""
+        return wire.encode_victims({})
+
+    async def decide(self, args: PodAndCandidates, deadline_s: float) -> Reply:  # noqa: ARG002
+        """Return the victims; the search is bounded by its own step count, not by the clock."""
+        ctx = self._ctx
+        missing = ctx.why_not_ready()
+        if missing:
+            ctx.degraded(self.name, "stale")
+            decision: Decision[Mapping[str, Victims]] = Decision({}, f"nobody evicted: {missing}")
+            return self._reply(args, decision, "neutral")
+        since_s, now_s = ctx.first_failures.since_s(args.pod.uid), ctx.wall_clock()
+        decision = choose_victims(
+            args.pod,
+            args.candidates,
+            ctx.state.snapshot(),
+            ctx.budgets.current(),
+            self._params,
+            now_s,
+            first_failed_s=since_s,
+            planner="declined",  # no planner runs beside this extender
+        )
+        return self._reply(args, decision, "ok" if decision.value else "veto")
+
+    def _reply(
+        self, args: PodAndCandidates, decision: Decision[Mapping[str, Victims]], outcome: str
+    ) -> Reply:
+        body = wire.encode_victims(decision.value)
+        return Reply(body, outcome, lambda: self._record(args, decision))
+
+    def _record(self, args: PodAndCandidates, decision: Decision[Mapping[str, Victims]]) -> Record:
+        victims = {node: chosen.uids for node, chosen in decision.value.items()}
+        self._ctx.metrics.victims.inc(sum(map(len, victims.values())))
+        if not victims:
+            self._ctx.metrics.vetoes.inc()
+        return Record(
+            pod=args.pod.key,
+            uid=args.pod.uid,
+            reason=decision.reason,
+            node=next(iter(victims), ""),
+            generation=self._ctx.state.snapshot().generation,
+            candidates=len(args.candidates),
+            victims=victims,
+        )

@@ -1,0 +1,97 @@
+"""The only place that puts the operator's parts together."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass
+
+from moorage_cluster.endpoint import Credentials
+from moorage_cluster.lease import LeaderLease
+from moorage_cluster.session import ApiSession
+from moorage_operator.config import OperatorConfig
+from moorage_operator.handlers.memo import Memo
+from moorage_operator.metrics import Metrics
+from moorage_operator.services.pool_pods import PoolKey
+from moorage_operator.services.pools import PoolsService
+from moorage_operator.services.runner import Runner
+from moorage_operator.services.view import ClusterView
+from moorage_operator.services.writing import Writer
+from moorage_operator.wakeups import Wakeups
+from moorage_operator.watches import Watches
+from moorage_policies.ports import Reporter
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """The parts of one operator process."""
+
+    config: OperatorConfig
+    session: ApiSession
+    lease: LeaderLease
+    metrics: Metrics
+    reporter: Reporter
+    view: ClusterView
+    watches: Watches
+    runner: Runner
+    memo: Memo
+    primed: asyncio.Event
+    """Set once pools and role objects have been listed."""
+
+
+def build_doors(
+    config: OperatorConfig, session: ApiSession, credentials: Credentials, reporter: Reporter
+) -> Doors:
+    """Return the parts, wired and idle."""
+    metrics = Metrics()
+    lease = LeaderLease(session, config.lease_namespace, config.lease_name, reporter=reporter)
+    wakeups: Wakeups[PoolKey] = Wakeups(
+        time.monotonic,
+        settle_s=config.settle_ms / 1000,
+        spacing_s=config.spacing_ms / 1000,
+    )
+    view = ClusterView(wakeups.wake, reporter)
+    writer = Writer(session, lambda: lease.held, metrics.count_write)
+    service = PoolsService(view, writer, time.time, patience_s=config.patience_s)
+    runner = Runner(
+        wakeups,
+        service.reconcile,
+        clock=time.monotonic,
+        uniform=random.random,
+        retry_cap_s=config.retry_cap_s,
+        metrics=metrics,
+        reporter=reporter,
+    )
+    watches = Watches(session, view, reporter)
+    _watch_gauges(metrics, wakeups, view, watches)
+    return Doors(
+        config=config,
+        session=session,
+        lease=lease,
+        metrics=metrics,
+        reporter=reporter,
+        view=view,
+        watches=watches,
+        runner=runner,
+        memo=Memo(view, credentials),
+        primed=asyncio.Event(),
+    )
+
+
+def _watch_gauges(
+    metrics: Metrics, wakeups: Wakeups[PoolKey], view: ClusterView, watches: Watches
+) -> None:
+    metrics.watch("moorage_operator_queue_pools", "Pools that are due.", lambda: len(wakeups))
+    metrics.watch("moorage_operator_pools", "Pools known.", lambda: len(view.pools()))
+    metrics.watch("moorage_operator_pods", "Pods of pools known.", lambda: len(view.pods))
+    metrics.watch(
+        "moorage_operator_unsettled_pools",
+        "Pools that lack something.",
+        lambda: len(view.unsettled),
+    )
+    metrics.watch(
+        "moorage_operator_view_age_seconds",
+        "Seconds since the oldest view was last proven fresh.",
+        watches.age_s,
+    )

@@ -1,0 +1,1 @@
+"""The kopf side: handlers that only take note and wake."""

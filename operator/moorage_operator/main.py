@@ -1,0 +1,148 @@
+"""The operator's process: wait for the Lease, act while it is held, give it back at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+from pydantic import ValidationError
+
+from moorage_cluster.credentials import find_credentials
+from moorage_cluster.errors import ApiError
+from moorage_cluster.session import ApiSession
+from moorage_operator.config import OperatorConfig
+from moorage_operator.factory import Doors, build_doors
+from moorage_operator.kopf_runtime import run_kopf
+from moorage_operator.listener import Probes, listening
+from moorage_operator.logs import LogReporter, set_up_logging
+from moorage_operator.watches import sweep
+from moorage_policies.errors import BadInputError
+
+EXIT_BAD_INPUT = 2
+EXIT_FAILED = 1
+STALE_S = 120.0
+DRAIN_S = 5.0
+FIRST_SWEEP_PAUSE_S = 1.0
+
+
+def run() -> None:
+    """Run the operator until it is told to end; the entry point ``moorage-operator``."""
+    try:
+        config = OperatorConfig()
+    except ValidationError as error:
+        sys.exit(f"moorage-operator: {error}\nset MOORAGE_OPERATOR_<FIELD> accordingly")
+    set_up_logging(config.log_level, config.log_format)
+    try:
+        code = asyncio.run(operate(config))
+    except BadInputError as error:
+        print(f"moorage-operator: {error}", file=sys.stderr)
+        code = EXIT_BAD_INPUT
+    sys.exit(code)
+
+
+async def operate(config: OperatorConfig) -> int:
+    """Return the exit code once the process was told to end, or cannot go on.
+
+    Raises:
+        BadInputError: there are no usable credentials.
+    """
+    credentials = find_credentials(config.kubeconfig, None)
+    await credentials.endpoint()
+    reporter = LogReporter()
+    stop = asyncio.Event()
+    _end_on_signals(stop)
+    session = ApiSession(credentials, user_agent="moorage-operator", calls_per_s=config.calls_per_s)
+    async with session:
+        doors = build_doors(config, session, credentials, reporter)
+        probes = Probes(alive=lambda: _not_alive(doors), ready=lambda: _not_ready(doors))
+        registry = doors.metrics.registry
+        async with listening(config.listen_host, config.listen_port, probes, registry) as port:
+            reporter.report("operator.listening", port=port, identity=doors.lease.identity)
+            return await _serve_a_term(doors, stop)
+
+
+async def _serve_a_term(doors: Doors, stop: asyncio.Event) -> int:
+    """Wait for leadership, act until it ends or ``stop`` is set, and release it."""
+    if await _first(doors.lease.acquire(), stop.wait()) == 1:
+        return 0
+    doors.metrics.leading.set(1)
+    lost = asyncio.Event()
+    renewing = asyncio.create_task(doors.lease.keep(lost.set))
+    acting = asyncio.create_task(_act(doors, stop))
+    ended = await _first(asyncio.shield(acting), stop.wait(), lost.wait())
+    if ended == 1:
+        await doors.runner.drain(DRAIN_S)
+    doors.metrics.leading.set(0)
+    for task in (acting, renewing):
+        task.cancel()
+    results = await asyncio.gather(acting, renewing, return_exceptions=True)
+    if isinstance(results[0], Exception):
+        doors.reporter.report("operator.failed", error=repr(results[0]))
+    await doors.lease.release()
+    return 0 if ended == 1 else EXIT_FAILED
+
+
+async def _act(doors: Doors, stop: asyncio.Event) -> None:
+    """Watch, listen and reconcile until cancelled."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(doors.watches.run())
+        tasks.create_task(_sweep_for_ever(doors))
+        tasks.create_task(_reconcile(doors))
+        kopf = run_kopf(
+            doors.session, doors.memo, stop, lambda: _end_on_signals(stop), doors.reporter
+        )
+        tasks.create_task(kopf)
+
+
+async def _reconcile(doors: Doors) -> None:
+    await doors.watches.synced()
+    await doors.primed.wait()
+    doors.reporter.report("operator.synced", pools=len(doors.view.pools()))
+    await doors.runner.run(doors.config.workers)
+
+
+async def _sweep_for_ever(doors: Doors) -> None:
+    """Compare with fresh lists at the start, so that nothing is taken for missing, and later."""
+    while True:
+        try:
+            await sweep(doors.session, doors.view)
+            doors.primed.set()
+        except ApiError as error:
+            doors.reporter.report("sweep.failed", error=str(error))
+        pause_s = doors.config.sweep_interval_s if doors.primed.is_set() else FIRST_SWEEP_PAUSE_S
+        await asyncio.sleep(pause_s)
+
+
+async def _first(*waits: Coroutine[Any, Any, Any] | asyncio.Future[Any]) -> int:
+    """Return the place of what ended first; the others are cancelled."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    ended = next(place for place, task in enumerate(tasks) if task.done())
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return ended
+
+
+def _end_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+
+
+def _not_alive(doors: Doors) -> str:
+    stalled_s = doors.runner.stalled_s()
+    limit_s = doors.config.stall_limit_s
+    return f"a reconcile has taken {stalled_s:.0f} s" if stalled_s > limit_s else ""
+
+
+def _not_ready(doors: Doors) -> str:
+    if not doors.lease.held:
+        return ""  # standing by is what this replica is for
+    if not doors.primed.is_set():
+        return "the first list of pools is not complete"
+    age_s = doors.watches.age_s()
+    return f"the oldest view is {age_s:.0f} s old" if age_s > STALE_S else ""

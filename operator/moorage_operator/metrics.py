@@ -1,0 +1,49 @@
+"""What the operator counts, for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.process_collector import ProcessCollector
+
+_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """The operator's metrics in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.reconciles = Counter(
+            "moorage_operator_reconciles",
+            "Reconciles of pools by result: done, refused (in the status), unavailable, failed.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.reconcile_seconds = Histogram(
+            "moorage_operator_reconcile_seconds",
+            "Time of one reconcile, its API calls included.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.writes = Counter(
+            "moorage_operator_writes",
+            "Writes to the API server by verb and kind, the Lease aside.",
+            ["verb", "kind"],
+            registry=self.registry,
+        )
+        self.leading = Gauge(
+            "moorage_operator_leading",
+            "1 while this replica holds the Lease.",
+            registry=self.registry,
+        )
+
+    def count_write(self, verb: str, kind: str) -> None:
+        """Count one write."""
+        self.writes.labels(verb, kind).inc()
+
+    def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """Add a gauge that is read whenever somebody looks."""
+        Gauge(name, text, registry=self.registry).set_function(read)

@@ -1,0 +1,96 @@
+"""Expected stranded GPUs: what a placement takes away from the pods that come next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from moorage_policies.scoring.mix import MixLearner, RequestMix, shape_of
+from moorage_policies.state import Snapshot
+from moorage_policies.types import CPU, MEMORY, FloatArray, IntArray, Pod
+
+
+def stranded_delta(
+    free: IntArray, demand: IntArray, shapes: IntArray, share: FloatArray
+) -> FloatArray:
+    """Return how many more GPUs each node strands if the pod lands on it.
+
+    A free GPU counts as stranded for every pod shape that does not fit into what the node has left,
+    weighted by how often the cluster sees that shape.
+
+    Args:
+        free: what nodes have left, GPUs first, shape ``(nodes, resources)``.
+        demand: what the pod asks for, shape ``(resources,)``.
+        shapes: pod shapes that the cluster sees, shape ``(classes, resources)``.
+        share: probability of each shape, shape ``(classes,)``, sums to 1.
+
+    Returns:
+        GPUs per node, shape ``(nodes,)``. Lower is better, negative heals the node, and ``inf``
+        marks a node where the pod does not fit.
+    """
+    left = free - demand
+    growth = stranded(left, shapes, share) - stranded(free, shapes, share)
+    growth[(left < 0).any(axis=1) & (demand > 0).any()] = np.inf
+    return growth
+
+
+def stranded(free: IntArray, shapes: IntArray, share: FloatArray) -> FloatArray:
+    """Return the expected number of free GPUs that the next pod cannot use, shape ``(nodes,)``.
+
+    Arguments are those of ``stranded_delta``. An over-committed node strands nothing.
+    """
+    too_big = shapes[:, 0] > free[:, :1]  # (nodes, classes)
+    for column in range(1, free.shape[1]):
+        too_big |= shapes[:, column] > free[:, column : column + 1]
+    return np.maximum(free[:, 0], 0) * (too_big @ share)
+
+
+class Fragmentation:
+    """Scores nodes by the GPUs that a placement strands.
+
+    A score of 0.5 strands nothing more; 1 heals and 0 strands as many GPUs as the largest node has.
+
+    Args:
+        accelerators: accelerator resources; a pod is scored by the first that it asks for, and one
+            that asks for none by the first of all.
+    """
+
+    name = "fragmentation"
+
+    def __init__(self, accelerators: tuple[str, ...]) -> None:
+        self._accelerators = accelerators
+        self._learner = MixLearner(accelerators)
+        self._mixes: Mapping[str, RequestMix] | None = None
+
+    def learn(self, snapshot: Snapshot) -> None:
+        """Take the request mix from this snapshot; until the next call it stays as it is."""
+        self._mixes = self._learner.learn(snapshot)
+
+    def mix_for(self, pod: Pod, snapshot: Snapshot) -> RequestMix:
+        """Return the mix that the pod is scored with, learned now if never before."""
+        if self._mixes is None:
+            self.learn(snapshot)
+        assert self._mixes is not None
+        return self._mixes[self.accelerator_of(pod)]
+
+    def accelerator_of(self, pod: Pod) -> str:
+        """Return the resource that the pod is scored by."""
+        asked = (name for name in self._accelerators if pod.requests.get(name, 0) > 0)
+        return next(asked, self._accelerators[0])
+
+    def score(self, pod: Pod, snapshot: Snapshot, rows: IntArray) -> FloatArray | None:
+        """Return 0 to 1 per candidate; ``None`` when no node has the accelerator."""
+        resource = self.accelerator_of(pod)
+        if resource not in snapshot.resources:
+            return None
+        columns = [snapshot.resources.index(name) for name in (resource, CPU, MEMORY)]
+        mix = self.mix_for(pod, snapshot)
+        delta = stranded_delta(
+            snapshot.free[rows][:, columns],
+            np.array(shape_of(pod, resource), dtype=np.int64),
+            mix.shapes,
+            mix.share,
+        )
+        largest = max(int(snapshot.allocatable[:, columns[0]].max(initial=1)), 1)
+        return np.clip(0.5 - delta / (2.0 * largest), 0.0, 1.0)

@@ -1,0 +1,216 @@
+"""The ranking: weighted scorers joined into one order of the candidates, with one chosen node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+
+from moorage_policies.errors import BadInputError
+from moorage_policies.ports import Clock
+from moorage_policies.scoring.fragmentation import Fragmentation
+from moorage_policies.scoring.neighbours import PreferredNeighbours, SoftSpread
+from moorage_policies.scoring.soft import LocalImages, PreferredNodes, SoftTaints
+from moorage_policies.state import Snapshot
+from moorage_policies.types import CPU, NVIDIA_GPU, Decision, FloatArray, IntArray, Pod
+
+Form = Literal["scores", "top-node", "deciding-filter"]
+
+MAX_SCORE = 10
+EQUAL_WITHIN = 1e-9
+"""Totals closer than this are ties, so that the order of floating-point sums decides nothing."""
+
+DEFAULT_WEIGHTS: Mapping[str, float] = {
+    "preferred-nodes": 4.0,
+    "preferred-neighbours": 4.0,
+    "soft-spread": 4.0,
+    "soft-taints": 6.0,
+    "local-images": 0.5,
+    "fragmentation": 1.0,
+}
+"""What users and admins wrote outweighs everything else together; see README.md."""
+
+
+class Scorer(Protocol):
+    """One reason to prefer a node."""
+
+    @property
+    def name(self) -> str:
+        """Return the name under which it is weighted and explained."""
+        ...
+
+    def score(self, pod: Pod, snapshot: Snapshot, rows: IntArray) -> FloatArray | None:
+        """Return 0 (worst) to 1 (best) per candidate row, or ``None`` without any opinion."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RankingParams:
+    """How scorers are joined.
+
+    Args:
+        weights: weight of each scorer by name, at least 0; a scorer at 0 is not asked.
+        accelerators: resources that count devices, the first is the default.
+        form: ``scores`` spreads the totals over 0 to 10 and keeps 10 for the chosen node;
+            ``top-node`` and ``deciding-filter`` give the chosen node 10 and the others 0.
+    """
+
+    weights: Mapping[str, float] = field(default_factory=lambda: DEFAULT_WEIGHTS)
+    accelerators: tuple[str, ...] = (NVIDIA_GPU,)
+    form: Form = "top-node"
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.weights) - set(DEFAULT_WEIGHTS))
+        if unknown:
+            known = ", ".join(DEFAULT_WEIGHTS)
+            raise BadInputError(f"no scorer {unknown[0]!r}; there are {known}", field="weights")
+        for name, weight in self.weights.items():
+            if not 0 <= weight < float("inf"):
+                raise BadInputError(f"{weight} must be a number from 0 up", field=f"weights.{name}")
+        if not self.accelerators:
+            raise BadInputError("name at least one resource", field="accelerators")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """What one scorer said: 0 to 1 per candidate, shape ``(candidates,)``, and its weight."""
+
+    name: str
+    weight: float
+    values: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """The candidates in order of preference.
+
+    Args:
+        rows: the candidates' rows in the snapshot, shape ``(candidates,)``.
+        scores: 0 to 10 per candidate, shape ``(candidates,)``.
+        totals: weighted sums, higher is better, shape ``(candidates,)``.
+        chosen: index into ``rows`` of the chosen node; ``None`` without candidates.
+        tied: how many candidates shared the best total.
+        parts: what each scorer that had an opinion said.
+        dropped: scorers that the deadline left no time for.
+    """
+
+    rows: IntArray
+    scores: IntArray
+    totals: FloatArray
+    chosen: int | None
+    tied: int
+    parts: tuple[Part, ...]
+    dropped: tuple[str, ...]
+
+    def best(self, count: int) -> IntArray:
+        """Return indices of the best candidates, the chosen one first."""
+        order = np.argsort(-self.totals, kind="stable")[: count + 1]
+        if self.chosen is None:
+            return order
+        return np.concatenate(([self.chosen], order[order != self.chosen]))[:count]
+
+    def explain(self, index: int) -> dict[str, float]:
+        """Return the weighted points of one candidate by scorer."""
+        return {part.name: round(part.weight * float(part.values[index]), 4) for part in self.parts}
+
+
+class Ranker:
+    """Ranks nodes for one pod at a time; remembers only what a snapshot would say again.
+
+    Args:
+        params: weights and form.
+        clock: measures deadlines.
+    """
+
+    __slots__ = ("_clock", "_fragmentation", "_params", "_scorers")
+
+    def __init__(self, params: RankingParams, clock: Clock) -> None:
+        self._params = params
+        self._clock = clock
+        self._fragmentation = Fragmentation(params.accelerators)
+        scorers: tuple[Scorer, ...] = (
+            PreferredNodes(),
+            PreferredNeighbours(),
+            SoftSpread(),
+            SoftTaints(),
+            self._fragmentation,
+            LocalImages(),
+        )
+        self._scorers = tuple(s for s in scorers if params.weights.get(s.name, 0) > 0)
+
+    def learn(self, snapshot: Snapshot) -> None:
+        """Take what scorers learn from the cluster (the request mix) from this snapshot."""
+        self._fragmentation.learn(snapshot)
+
+    def rank(
+        self, pod: Pod, snapshot: Snapshot, rows: IntArray, *, deadline_s: float = float("inf")
+    ) -> Decision[Ranking]:
+        """Return the candidates ranked for the pod.
+
+        Args:
+            pod: the pod to place.
+            snapshot: the cluster.
+            rows: rows of the candidates, shape ``(candidates,)``.
+            deadline_s: time on the clock after which no further scorer is asked; what was not
+                asked is reported, the most binding wishes are asked first.
+        """
+        parts, dropped = self._ask(pod, snapshot, rows, deadline_s)
+        totals = np.zeros(len(rows), dtype=np.float64)
+        for part in parts:
+            totals += part.weight * part.values
+        chosen, tied = self._choose(pod, snapshot, rows, totals)
+        scores = _to_scores(totals, chosen, self._params.form)
+        ranking = Ranking(rows, scores, totals, chosen, tied, parts, dropped)
+        inputs = {"generation": snapshot.generation, "candidates": len(rows), "dropped": dropped}
+        return Decision(ranking, _reason(ranking, snapshot), inputs)
+
+    def _ask(
+        self, pod: Pod, snapshot: Snapshot, rows: IntArray, deadline_s: float
+    ) -> tuple[tuple[Part, ...], tuple[str, ...]]:
+        parts: list[Part] = []
+        for position, scorer in enumerate(self._scorers):
+            if self._clock() >= deadline_s:
+                return tuple(parts), tuple(s.name for s in self._scorers[position:])
+            values = scorer.score(pod, snapshot, rows)
+            if values is not None:
+                parts.append(Part(scorer.name, self._params.weights[scorer.name], values))
+        return tuple(parts), ()
+
+    def _choose(
+        self, pod: Pod, snapshot: Snapshot, rows: IntArray, totals: FloatArray
+    ) -> tuple[int | None, int]:
+        """Return the best candidate and how many tied: fewest free GPUs, least free CPU, name."""
+        if not len(rows):
+            return None, 0
+        best = np.flatnonzero(totals >= totals.max() - EQUAL_WITHIN)
+        tied = len(best)
+        for resource in (self._fragmentation.accelerator_of(pod), CPU):
+            free = snapshot.free_of(resource)[rows[best]]
+            best = best[free == free.min()]
+        names = snapshot.node_names
+        return min(best.tolist(), key=lambda index: names[rows[index]]), tied
+
+
+def _to_scores(totals: FloatArray, chosen: int | None, form: Form) -> IntArray:
+    scores = np.zeros(len(totals), dtype=np.int64)
+    if chosen is None:
+        return scores
+    if form == "scores":
+        span = np.ptp(totals)
+        spread = (totals - totals.min()) / span if span > EQUAL_WITHIN else np.ones_like(totals)
+        scores = np.minimum(spread * MAX_SCORE, MAX_SCORE - 1).astype(np.int64)
+    scores[chosen] = MAX_SCORE
+    return scores
+
+
+def _reason(ranking: Ranking, snapshot: Snapshot) -> str:
+    if ranking.chosen is None:
+        return "no candidate to rank"
+    node = snapshot.node_names[ranking.rows[ranking.chosen]]
+    points = ", ".join(
+        f"{part.name} {part.weight * part.values[ranking.chosen]:.2f}" for part in ranking.parts
+    )
+    ties = f", fullest of {ranking.tied} equal ones" if ranking.tied > 1 else ""
+    return f"{node} is best of {len(ranking.rows)}{ties} ({points or 'no scorer has an opinion'})"

@@ -1,0 +1,74 @@
+"""A real control plane for the tests that are marked ``control_plane``."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+
+import pytest
+
+from moorage_cli.control_plane import ControlPlane, NodeSpec
+from moorage_cli.control_plane.processes import wait_until
+from moorage_cli.control_plane.toolchains import DEFAULT_MINOR
+
+MINORS = os.environ.get("MOORAGE_KUBERNETES_MINORS", DEFAULT_MINOR).replace(" ", "").split(",")
+
+MakeNodes = Callable[[Iterable[NodeSpec]], None]
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "kubernetes_minor" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.control_plane)
+
+
+@pytest.fixture(scope="session", params=MINORS)
+def kubernetes_minor(request: pytest.FixtureRequest) -> str:
+    """Each Kubernetes minor under test, named in ``MOORAGE_KUBERNETES_MINORS``."""
+    minor: str = request.param
+    return minor
+
+
+@pytest.fixture(scope="session")
+def control_plane(kubernetes_minor: str) -> Iterator[ControlPlane]:
+    """One control plane for the whole session: do not disturb it, others use it too."""
+    with ControlPlane(kubernetes_minor) as plane:
+        yield plane
+
+
+@pytest.fixture
+def own_control_plane(kubernetes_minor: str) -> Iterator[ControlPlane]:
+    """A control plane for this test alone, which may crash its components."""
+    with ControlPlane(kubernetes_minor) as plane:
+        yield plane
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> Iterator[str]:
+    """A fresh namespace of the shared control plane, with its ServiceAccount ready."""
+    name = f"test-{uuid.uuid4().hex[:10]}"
+    api = control_plane.api
+    api.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    wait_until(
+        lambda: api.answers(f"/api/v1/namespaces/{name}/serviceaccounts/default"),
+        f"the default ServiceAccount of {name} exists",
+        deadline_s=30.0,
+    )
+    yield name
+    api.delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+def make_nodes(control_plane: ControlPlane) -> Iterator[MakeNodes]:
+    """Create simulated nodes in the shared control plane; they are removed after the test."""
+    created: list[str] = []
+
+    def make(specs: Iterable[NodeSpec]) -> None:
+        specs = tuple(specs)
+        created.extend(spec.name for spec in specs)
+        control_plane.create_nodes(specs)
+
+    yield make
+    control_plane.delete_nodes(created)
