@@ -307,8 +307,7 @@ def _propose_insert(
         out = on_node[node, at if at < listed else at - listed]
         column = 0
         while (
-            column < columns
-            and free[node, column] + requests[out, column] >= requests[pod, column]
+            column < columns and free[node, column] + requests[out, column] >= requests[pod, column]
         ):
             column += 1
         if column == columns:
@@ -419,9 +418,7 @@ def _gain(
 
 
 @merged
-def _is_allowed(
-    pods: IntArray, count: IntArray, width: int, change: IntArray, size: int
-) -> bool:
+def _is_allowed(pods: IntArray, count: IntArray, width: int, change: IntArray, size: int) -> bool:
     for at in range(size):
         pod, new = change[at, 0], change[at, 1]
         if new < 0 and pods[pod, CURRENT] >= 0 and pods[pod, EVICTABLE] == 0:
@@ -498,9 +495,7 @@ def _run(  # one loop over plain arrays; splitting it would pass twenty of them 
                 requests, pods, scale, eligible, free, on_node, count, pool, rows, seed, change
             )
         elif kind < 8:
-            size = _propose_swap(
-                requests, pods, eligible, free, on_node, count, rows, seed, change
-            )
+            size = _propose_swap(requests, pods, eligible, free, on_node, count, rows, seed, change)
         else:
             size = _propose_move(
                 requests, pods, eligible, free, on_node, count, rows, in_scope, seed, change

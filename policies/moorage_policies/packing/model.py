@@ -125,7 +125,9 @@ class PlacementModel:
                 sizes = instance.requests[pods, column]
                 if int(sizes.sum()) <= int(room[node, column]):
                     continue
-                terms = [int(size) * self.on[pod, node] for pod, size in zip(pods, sizes, strict=True)]
+                terms = [
+                    int(size) * self.on[pod, node] for pod, size in zip(pods, sizes, strict=True)
+                ]
                 self.model.Add(sum(terms) <= int(room[node, column]))
 
     def _add_ties(self) -> None:

@@ -30,7 +30,12 @@ class Prover:
         self._known[key] = min(bound, self._known.get(key, bound))
 
     def bounds(
-        self, answer: Answer, *, deep: bool, left: Callable[[], float], spend: Callable[[float], None]
+        self,
+        answer: Answer,
+        *,
+        deep: bool,
+        left: Callable[[], float],
+        spend: Callable[[float], None],
     ) -> tuple[int, ...]:
         """Return the best known bound per stage, given the counts of the stages above it.
 

@@ -254,9 +254,7 @@ class _Run:
         self.effort.learn(steps * rounds, self.effort.elapsed() - began)
         return self._offer(answer)
 
-    def _by_blocks(
-        self, weight: float, schedule: Schedule, blocks: Sequence[IntArray]
-    ) -> Answer:
+    def _by_blocks(self, weight: float, schedule: Schedule, blocks: Sequence[IntArray]) -> Answer:
         """Search all blocks at once, or in turn where limits or budgets reach across blocks."""
         across = bool(self._instance.limits or self._instance.budgets)
         groups = [[block] for block in blocks] if across else [list(blocks)]
