@@ -38,6 +38,10 @@ class Doors:
     memo: Memo
     primed: asyncio.Event
     """Set once pools and role objects have been listed."""
+    synced: asyncio.Event
+    """Set once everything has been listed, so that reconciles may begin."""
+    started_s: float
+    """When the process started, monotonic seconds."""
 
 
 def build_doors(
@@ -76,6 +80,8 @@ def build_doors(
         runner=runner,
         memo=Memo(view, credentials),
         primed=asyncio.Event(),
+        synced=asyncio.Event(),
+        started_s=time.monotonic(),
     )
 
 

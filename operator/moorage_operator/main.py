@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -24,6 +25,7 @@ from moorage_policies.errors import BadInputError
 EXIT_BAD_INPUT = 2
 EXIT_FAILED = 1
 STALE_S = 120.0
+STANDBY_AFTER_S = 3.0
 DRAIN_S = 5.0
 FIRST_SWEEP_PAUSE_S = 1.0
 
@@ -100,6 +102,7 @@ async def _act(doors: Doors, stop: asyncio.Event) -> None:
 async def _reconcile(doors: Doors) -> None:
     await doors.watches.synced()
     await doors.primed.wait()
+    doors.synced.set()
     doors.reporter.report("operator.synced", pools=len(doors.view.pools()))
     await doors.runner.run(doors.config.workers)
 
@@ -141,8 +144,9 @@ def _not_alive(doors: Doors) -> str:
 
 def _not_ready(doors: Doors) -> str:
     if not doors.lease.held:
-        return ""  # standing by is what this replica is for
-    if not doors.primed.is_set():
-        return "the first list of pools is not complete"
+        waited_s = time.monotonic() - doors.started_s
+        return "" if waited_s > STANDBY_AFTER_S else "not leading, and not yet standing by"
+    if not doors.synced.is_set():
+        return "the first lists are not complete"
     age_s = doors.watches.age_s()
     return f"the oldest view is {age_s:.0f} s old" if age_s > STALE_S else ""

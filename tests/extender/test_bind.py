@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 
 from moorage_cluster.bind import Binding, BindRefused, Bound, BoundElsewhere, PodGone
 from moorage_cluster.errors import Failure, to_error
+from moorage_extender.verbs.bind import Bind
 from moorage_policies.state import PodChanged
 from moorage_policies.testing import make_node, make_pod
 
@@ -79,22 +81,41 @@ async def test_outcomes(
     assert (record["verb"], record["outcome"], record["node"]) == ("bind", ends, "a")
 
 
-async def test_the_same_binding_asked_twice_at_once_is_made_once(extender: Any) -> None:
+async def test_the_same_binding_asked_thrice_at_once_is_made_once(extender: Any) -> None:
     _pending(extender)
-    calls, go = [], asyncio.Event()
+    calls: list[object] = []
+    everyone_asked = asyncio.Event()
 
     async def slow(order: object) -> Binding:
         calls.append(order)
-        await go.wait()
+        await everyone_asked.wait()
         return Bound()
 
-    extender.binder = slow
-    asked = [asyncio.create_task(extender.ask("bind", REQUEST)) for _ in range(3)]
-    while not calls:
-        await asyncio.sleep(0)
-    go.set()
-    assert await asyncio.gather(*asked) == [{"Error": ""}] * 3
+    verb = Bind(extender.ctx, slow)
+    order = verb.decode(json.dumps(REQUEST).encode())
+    asked = [asyncio.create_task(verb.decide(order, 0.0)) for _ in range(3)]
+    asked[-1].get_loop().call_soon(everyone_asked.set)  # runs after each of the three has asked
+    replies = await asyncio.gather(*asked)
+    assert [reply.body for reply in replies] == [b'{"Error":""}'] * 3
     assert len(calls) == 1
+
+
+async def test_a_caller_that_goes_away_does_not_stop_the_binding(extender: Any) -> None:
+    _pending(extender)
+    go, done = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: object) -> Binding:
+        await go.wait()
+        done.set()
+        return Bound()
+
+    verb = Bind(extender.ctx, slow)
+    asked = asyncio.create_task(verb.decide(verb.decode(json.dumps(REQUEST).encode()), 0.0))
+    await asyncio.sleep(0)
+    asked.cancel()
+    go.set()
+    await asyncio.wait_for(done.wait(), 10)
+    assert _free(extender) == 5
 
 
 async def test_asking_again_after_the_watch_has_confirmed_tells_nobody(extender: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -155,12 +156,13 @@ scalars = (
     | st.text(max_size=8)
     | st.sampled_from(["1e3", "0.5", "100m", "1Ki", "-1", str(2**63), "9" * 400, "Exists", "Gt"])
 )
-keys = st.sampled_from(
-    "Pod Nodes NodeNames NodeNameToVictims NodeNameToMetaVictims Pods UID metadata spec status name"
-    " uid labels annotations containers resources requests limits nvidia.com/gpu cpu affinity items"
-    " tolerations operator key effect nodeAffinity creationTimestamp ownerReferences"
-    " topologySpreadConstraints maxSkew whenUnsatisfiable".split()
-)
+KEYS = """
+    Pod Nodes NodeNames NodeNameToVictims NodeNameToMetaVictims Pods UID metadata spec status name
+    uid labels annotations containers resources requests limits nvidia.com/gpu cpu affinity items
+    tolerations operator key effect nodeAffinity creationTimestamp ownerReferences
+    topologySpreadConstraints maxSkew whenUnsatisfiable
+"""
+keys = st.sampled_from(KEYS.split())
 documents = st.recursive(
     scalars,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=4),
@@ -169,10 +171,8 @@ documents = st.recursive(
 
 
 def _decodes_or_refuses(verb: str, body: bytes) -> None:
-    try:
+    with contextlib.suppress(BadInputError):
         DECODERS[verb].decode(body)
-    except BadInputError as error:
-        assert str(error)
 
 
 @given(verb=st.sampled_from(VERBS), body=st.binary(max_size=200))

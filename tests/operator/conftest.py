@@ -214,6 +214,8 @@ class Silent:
 class Bench:
     """One operator over a ``MemoryApi``; ``restart`` forgets all that a process keeps in memory."""
 
+    crash = CrashError
+
     def __init__(self, api: MemoryApi) -> None:
         self.api = api
         self.now_s = 1_000_000.0
@@ -386,12 +388,22 @@ def make_role(name: str = "server", **fields: Any) -> Json:
 
 
 @pytest.fixture
-def bench() -> Bench:
+def new_bench() -> Callable[[], Bench]:
+    """Make operators, each with an API in memory and two H100 nodes of its own."""
+
+    def make() -> Bench:
+        made = Bench(MemoryApi())
+        made.add_node("h1")
+        made.add_node("h2")
+        return made
+
+    return make
+
+
+@pytest.fixture
+def bench(new_bench: Callable[[], Bench]) -> Bench:
     """An operator, an API in memory and two H100 nodes."""
-    made = Bench(MemoryApi())
-    made.add_node("h1")
-    made.add_node("h2")
-    return made
+    return new_bench()
 
 
 @pytest.fixture

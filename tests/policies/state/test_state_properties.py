@@ -85,7 +85,7 @@ def picture_of(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "groups": {
             (g.namespace, tuple(sorted(g.labels.items())), g.terminating): dict(g.counts)
-            for g in snapshot.groups.values()
+            for g in snapshot.groups.every.values()
         },
         "nodes": {name: snapshot.nodes[row] for name, row in snapshot.node_index.items()},
         "allocatable": rows(snapshot.allocatable),
