@@ -120,11 +120,14 @@ def _room_value(free: IntArray, scale: FloatArray, node: int) -> float:
     """Return how useful the node's free room is: large when it is in one place and balanced."""
     total = 0.0
     least = 1e18
+    scarce = 0
     for column in range(free.shape[1]):
-        share = free[node, column] * scale[column]
-        total += share
-        least = min(least, share)
-    total /= free.shape[1]
+        if scale[column] > 0.0:
+            share = free[node, column] * scale[column]
+            total += share
+            least = min(least, share)
+            scarce += 1
+    total /= scarce
     return 0.5 * total * total + 0.5 * least * least
 
 

@@ -14,6 +14,7 @@ from moorage_policies.types import BoolArray, FloatArray, IntArray
 
 TIER_RATIO = 8.0  # weight of a pod against one of the next tier below
 KEPT_RATIO = 3.0  # extra weight of a running pod where equals are never evicted
+SCARCE_RATIO = 0.6  # of the scarcest resource: what is asked for against what there is
 SPARE_PLACES = 64  # how many more pods than today the fullest node may be given in a search
 
 
@@ -47,7 +48,7 @@ def build_problem(instance: Instance, *, cost_weight: float) -> Problem:
         weights=np.column_stack(
             [weight, cost_lift * instance.move_cost, cost_lift * instance.evict_cost]
         ),
-        scale=_scale(instance.requests),
+        scale=_scale(instance),
         eligible=instance.eligible,
         tie_list=ties.listed,
         limit_slots=ties.slots,
@@ -141,9 +142,17 @@ def _state(
     )
 
 
-def _scale(requests: IntArray) -> FloatArray:
-    mean = requests.mean(axis=0) if len(requests) else np.ones(requests.shape[1])
-    return 1.0 / np.maximum(mean, 1.0)
+def _scale(instance: Instance) -> FloatArray:
+    """Return what makes requests comparable, 0 for resources that are not scarce.
+
+    Pod slots or memory that are never short would drown the room that counts.
+    """
+    if not instance.pods:
+        return np.ones(len(instance.resources))
+    asked = instance.requests.sum(axis=0) / np.maximum(instance.capacity.sum(axis=0), 1)
+    scarce = (asked >= SCARCE_RATIO * asked.max()) & (asked > 0)
+    scale = np.where(scarce, 1.0 / np.maximum(instance.requests.mean(axis=0), 1e-9), 0.0)
+    return scale if scarce.any() else np.ones(len(instance.resources))
 
 
 def _pod_columns(instance: Instance) -> list[IntArray]:
