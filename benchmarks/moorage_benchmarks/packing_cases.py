@@ -1,4 +1,4 @@
-"""What packing is measured on: the paper's generator, GPU mixes, or given instance files.
+"""What packing is measured on: clusters that the stock scheduler left, or given instance files.
 
 A file is a JSON object, or a list of such objects under ``instances``::
 
@@ -7,10 +7,10 @@ A file is a JSON object, or a list of such objects under ``instances``::
      "pods": [{"name": "p1", "requests": {"cpu": "500m", "memory": "1Gi"},
                "priority": 3, "node": "n1"}]}
 
-``capacity`` and ``requests`` take Kubernetes quantities or plain numbers (cpu in cores). ``node`` is
-where the pod runs today, ``null`` while it waits; when no pod of an instance has a node, the stock
-scheduler places them first, in the order of the file. ``name``, ``priority`` (0) and ``owner`` (the
-workload, the pod's own name) may be left out.
+``capacity`` and ``requests`` take Kubernetes quantities or plain numbers (cpu in cores). ``node``
+is where the pod runs today, ``null`` while it waits; when no pod of an instance has a node, the
+stock scheduler places them first, in the order of the file. ``name``, ``priority`` (0) and
+``owner`` (the workload, the pod's own name) may be left out.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from moorage_crds.quantities import to_millicores, to_units
 from moorage_policies.errors import BadInputError
 from moorage_policies.packing.instance import Instance
 from moorage_policies.packing.translate import Rules, from_cluster
 from moorage_policies.simulation import SchedulerParams, simulate
 from moorage_policies.types import CPU, PODS, Node, Owner, Pod
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 POD_SLOTS = 110
 PAPER_COSTS = (2, 1)  # the paper's objective: a move costs 2, an eviction 1

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from ortools.sat.python import cp_model
+
 from moorage_policies.packing.instance import Instance
 from moorage_policies.types import BoolArray, IntArray
-from ortools.sat.python import cp_model
 
 PAD_S = 0.2
 POOL_RATIO = 0.40  # of the time, shared equally by the tiers; the rest may be used by any tier
@@ -54,7 +55,9 @@ def solve_by_paper_model(
                 return PaperAnswer(placement, certified=False)
             placement = model.read(solver)
             certified = certified and status == cp_model.OPTIMAL
-            model.fix(goal, round(solver.ObjectiveValue()), sense, optimal=status == cp_model.OPTIMAL)
+            model.fix(
+                goal, round(solver.ObjectiveValue()), sense, optimal=status == cp_model.OPTIMAL
+            )
             model.hint(placement)
         budget.close_tier()
     return PaperAnswer(placement, certified)

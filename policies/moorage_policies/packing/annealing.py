@@ -39,6 +39,9 @@ EVICT: Final = 2
 
 REINSERT_TRIES: Final = 24
 
+INSERTS_BELOW: Final = 4  # of a draw from 0 to 9: inserts, then swaps, then moves
+SWAPS_BELOW: Final = 8
+
 
 class Problem(NamedTuple):
     """What does not change during a search.
@@ -66,7 +69,7 @@ class State(NamedTuple):
     placement: IntArray
     free: IntArray
     on_node: IntArray
-    count: IntArray
+    load: IntArray
     places: IntArray
     pool: IntArray
     tie_count: IntArray
@@ -456,7 +459,7 @@ def _rooms(free: IntArray, scale: FloatArray, nodes: IntArray, found: int) -> fl
 
 
 @compiled
-def _run(  # one loop over plain arrays; splitting it would pass twenty of them around
+def _run(  # noqa: C901, PLR0917 - one loop; its parts would pass twenty arrays around
     requests: IntArray,
     pods: IntArray,
     weights: FloatArray,
@@ -493,11 +496,11 @@ def _run(  # one loop over plain arrays; splitting it would pass twenty of them 
         if step % 64 == 0:
             temperature = hot * np.exp(cooling * step)
         kind = _draw(seed, 10)
-        if kind < 4 and pool[pool.size - 1] > 0:
+        if kind < INSERTS_BELOW and pool[pool.size - 1] > 0:
             size = _propose_insert(
                 requests, pods, scale, eligible, free, on_node, count, pool, rows, seed, change
             )
-        elif kind < 8:
+        elif kind < SWAPS_BELOW:
             size = _propose_swap(requests, pods, eligible, free, on_node, count, rows, seed, change)
         else:
             size = _propose_move(

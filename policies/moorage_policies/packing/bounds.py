@@ -106,7 +106,7 @@ def _relaxations(requests: IntArray, capacity: IntArray) -> Iterator[tuple[Float
 
 
 def _shape_counts(requests: IntArray, capacity: IntArray) -> Iterator[tuple[FloatArray, float]]:
-    """Yield counts of whole shapes: a node of 8 GPUs with 3 taken holds one shape of 4, not 1.25."""
+    """Yield counts of whole shapes: 5 free GPUs hold one shape of 4, not 1.25."""
     sizes = np.unique(requests[requests > 0])
     if len(sizes) > SHAPES_AT_MOST:
         return

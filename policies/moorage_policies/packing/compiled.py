@@ -1,4 +1,4 @@
-"""The one place that knows the JIT: search kernels are plain typed functions marked ``compiled``."""
+"""The one place that knows the JIT: kernels are plain typed functions marked ``compiled``."""
 
 from __future__ import annotations
 

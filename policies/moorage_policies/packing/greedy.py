@@ -1,4 +1,4 @@
-"""The first answer: best fit by priority, with one pod thrown out and re-placed where that helps."""
+"""The first answer: best fit by priority, moving one running pod away where that helps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from moorage_policies.packing.instance import Instance
 from moorage_policies.packing.search import Answer, score_of
-from moorage_policies.types import FloatArray, IntArray
+from moorage_policies.types import BoolArray, FloatArray, IntArray
 
 
 def place_pending(instance: Instance, start: Answer, *, go_on: Callable[[], bool]) -> Answer:
@@ -40,7 +40,7 @@ def place_pending(instance: Instance, start: Answer, *, go_on: Callable[[], bool
     return found if found.beats(start) else start
 
 
-def _tied(instance: Instance) -> IntArray:
+def _tied(instance: Instance) -> BoolArray:
     mask = instance.entangled()
     for limit in instance.limits:
         mask[limit.members] = True
@@ -69,7 +69,7 @@ def _by_one_ejection(
     free: IntArray,
     scale: FloatArray,
     pod: int,
-    tied: IntArray,
+    tied: BoolArray,
 ) -> int:
     """Make room by moving one running pod to its best fit elsewhere; return the freed node."""
     placed = np.flatnonzero((placement >= 0) & instance.movable & ~tied)

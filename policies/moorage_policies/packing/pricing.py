@@ -9,7 +9,7 @@ from moorage_policies.types import FloatArray, IntArray
 
 
 @compiled
-def fill_node(
+def fill_node(  # noqa: C901, PLR0912 - one depth-first loop, compiled
     requests: IntArray,
     available: IntArray,
     prices: FloatArray,

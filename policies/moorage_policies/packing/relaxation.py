@@ -78,7 +78,7 @@ def explain(
 
     candidates = list(_candidates(alone, rows))
     singles = _smallest(candidates, helps)
-    found = tuple((single,) for single in singles)
+    found: tuple[tuple[Relaxation, ...], ...] = tuple((single,) for single in singles)
     if not found:
         found = _pairs(candidates, helps)
     return Explanation(verdict, found)
@@ -119,21 +119,16 @@ def _only(instance: Instance, wanted: IntArray) -> tuple[Instance, IntArray]:
             for a in instance.attractions
         ),
         budgets=tuple(replace(b, members=rows(b.members)) for b in instance.budgets),
-        **{name: getattr(instance, name)[keep] for name in _POD_ARRAYS},
+        requests=instance.requests[keep],
+        priority=instance.priority[keep],
+        current=instance.current[keep],
+        movable=instance.movable[keep],
+        evictable=instance.evictable[keep],
+        move_cost=instance.move_cost[keep],
+        evict_cost=instance.evict_cost[keep],
+        kind=instance.kind[keep],
     )
     return smaller, rows(wanted)
-
-
-_POD_ARRAYS = (
-    "requests",
-    "priority",
-    "current",
-    "movable",
-    "evictable",
-    "move_cost",
-    "evict_cost",
-    "kind",
-)
 
 
 def _all_placed(solution: Solution, rows: IntArray) -> bool:
@@ -207,7 +202,8 @@ def _without(field_name: str, index: int) -> Callable[[Instance], Instance]:
         ties = list(getattr(instance, field_name))
         # An empty tie keeps the places of those behind it, so that two can be lifted.
         ties[index] = _emptied(ties[index])
-        return replace(instance, **{field_name: tuple(ties)})
+        changed: dict[str, Any] = {field_name: tuple(ties)}
+        return replace(instance, **changed)
 
     return apply
 

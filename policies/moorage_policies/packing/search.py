@@ -91,7 +91,7 @@ def search(
         pool: the unplaced pods that may be placed; all when ``None``.
     """
     rows = np.arange(len(instance.nodes)) if rows is None else rows
-    state = _state(instance, problem, start, frozen, rows, pool)
+    state = _state(instance, problem, start, frozen, pool)
     in_scope = np.zeros(len(instance.nodes), dtype=np.bool_)
     in_scope[rows] = True
     best, best_score = start.placement.copy(), start.score.copy()
@@ -106,7 +106,6 @@ def _state(
     problem: Problem,
     start: Answer,
     frozen: BoolArray | None,
-    rows: IntArray,
     pool: IntArray | None,
 ) -> State:
     placement = start.placement.copy()
@@ -134,7 +133,7 @@ def _state(
         placement=placement,
         free=instance.free(placement),
         on_node=on_node,
-        count=count,
+        load=count,
         places=places,
         pool=pool_array,
         tie_count=_tie_counts(instance, problem, placement),

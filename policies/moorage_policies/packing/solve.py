@@ -239,7 +239,7 @@ class _Run:
         answers = self._run_all([task(int(seed)) for seed in seeds])
         self.effort.spend(steps * len(seeds) * STEP_WORK)
         self.effort.learn(steps, self.effort.elapsed() - began)
-        return any([self._offer(answer) for answer in answers])
+        return sum(self._offer(answer) for answer in answers) > 0
 
     def _search_in_blocks(self, weight: float, hot: float, share: float) -> bool:
         blocks = split_nodes(len(self._instance.nodes), BLOCK_NODES, self._noise)

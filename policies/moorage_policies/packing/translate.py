@@ -185,7 +185,7 @@ def _attempt(
         move_cost=costs[:, 0],
         evict_cost=costs[:, 1],
         kind=kind.reshape(-1).astype(np.int64),
-        eligible=eligible if len(mine) else np.ones((1, len(nodes)), dtype=np.bool_),
+        eligible=eligible if mine else np.ones((1, len(nodes)), dtype=np.bool_),
         gangs=gangs,
         limits=ties.limits,
         conflicts=ties.conflicts,
@@ -253,10 +253,9 @@ def _gangs(
         domain = domains_of(nodes, key) if key else None
         waiting = [row for row in members if current[row] < 0]
         running = [row for row in members if current[row] >= 0]
-        if waiting and running:
-            if domain is not None:
-                here = np.isin(domain, domain[current[running]]) & (domain >= 0)
-                together.update(dict.fromkeys(members, here))
-            members = waiting
-        gangs.append(Gang(name, np.array(members, dtype=np.int64), domain))
+        if waiting and running and domain is not None:
+            here = np.isin(domain, domain[current[running]]) & (domain >= 0)
+            together.update(dict.fromkeys(members, here))
+        tied = waiting if waiting and running else members
+        gangs.append(Gang(name, np.array(tied, dtype=np.int64), domain))
     return tuple(gangs), together

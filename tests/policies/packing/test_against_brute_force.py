@@ -74,7 +74,7 @@ def instances(draw: st.DrawFn, *, ties: bool = True) -> Instance:
     eligible = np.array([[draw(st.integers(0, 3)) > 0 for _ in range(nodes)] for _ in range(kinds)])
     kind = st.sampled_from(["gang", "limit", "conflict", "spread", "attraction", "budget"])
     chosen = draw(st.sets(kind, max_size=2)) if ties else set()
-    built = Instance(
+    return Instance(
         resources=("cpu", "memory"),
         nodes=tuple(f"n{row}" for row in range(nodes)),
         capacity=capacity,
@@ -123,7 +123,6 @@ def instances(draw: st.DrawFn, *, ties: bool = True) -> Instance:
         budgets=(Budget("b", subset(), draw(st.integers(0, 2))),) if "budget" in chosen else (),
         same_tier_eviction=draw(st.booleans()),
     )
-    return built
 
 
 def _conflicts(left: IntArray, domain: IntArray, pods: int) -> tuple[Conflict, ...]:
