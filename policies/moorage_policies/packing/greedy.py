@@ -23,6 +23,8 @@ def place_pending(instance: Instance, start: Answer, *, go_on: Callable[[], bool
     """
     placement = start.placement.copy()
     free = instance.free(placement)
+    if not instance.nodes:
+        return start
     scale = 1.0 / np.maximum(instance.capacity.mean(axis=0), 1.0)
     tied = _tied(instance)
     waiting = np.flatnonzero((placement < 0) & (instance.current < 0) & ~tied)

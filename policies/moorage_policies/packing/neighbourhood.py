@@ -37,6 +37,7 @@ def search_blocks(
     frozen: BoolArray,
     noise: np.random.Generator,
     run_all: RunAll[Answer],
+    go_on: Callable[[], bool],
 ) -> Answer:
     """Return ``start`` improved in every block of nodes, all blocks searched at once."""
     waiting = noise.permutation(np.flatnonzero((start.placement < 0) & ~frozen))
@@ -45,7 +46,15 @@ def search_blocks(
 
     def task(rows: IntArray, pool: IntArray, seed: int) -> Callable[[], Answer]:
         return lambda: search(
-            instance, problem, start, schedule, seed=seed, frozen=frozen, rows=rows, pool=pool
+            instance,
+            problem,
+            start,
+            schedule,
+            seed=seed,
+            frozen=frozen,
+            rows=rows,
+            pool=pool,
+            go_on=go_on,
         )
 
     tasks = [task(b, np.sort(p), int(s)) for b, p, s in zip(blocks, pools, seeds, strict=True)]

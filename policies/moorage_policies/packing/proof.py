@@ -22,6 +22,7 @@ class Prover:
         self._known: dict[tuple[int, tuple[int, ...]], int] = {}
         self._groups: Groups | None = None
         self._grouped = False
+        self._too_large = False  # the linear program did not end in the time it was given
         self._stages = len(instance.tiers) * (1 if instance.same_tier_eviction else 2)
 
     def learn(self, counts: tuple[int, ...], stage: int, bound: int) -> None:
@@ -72,7 +73,7 @@ class Prover:
         if key in self._known:
             return self._known[key]
         groups = self._group()
-        if groups is None:
+        if groups is None or self._too_large:
             return int(1e9)
         rounds = 0
 
@@ -80,7 +81,8 @@ class Prover:
             nonlocal rounds
             rounds += 1
             spend(ROUND_WORK)
-            return left() > 0 and rounds <= ROUNDS_AT_MOST
+            self._too_large = left() <= 0 or rounds > ROUNDS_AT_MOST
+            return not self._too_large
 
         bound = pattern_bound(groups, answer.placement, counts, stage, go_on=go_on).bound
         self._known[key] = bound

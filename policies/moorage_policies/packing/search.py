@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from moorage_policies.types import BoolArray, FloatArray, IntArray
 TIER_RATIO = 8.0  # weight of a pod against one of the next tier below
 KEPT_RATIO = 3.0  # extra weight of a running pod where equals are never evicted
 SCARCE_RATIO = 0.6  # of the scarcest resource: what is asked for against what there is
+SLICE_STEPS = 50_000
 SPARE_PLACES = 64  # how many more pods than today the fullest node may be given in a search
 
 
@@ -77,6 +78,7 @@ def search(
     frozen: BoolArray | None = None,
     rows: IntArray | None = None,
     pool: IntArray | None = None,
+    go_on: Callable[[], bool] = lambda: True,
 ) -> Answer:
     """Return the best answer found from ``start``, at least as good as it.
 
@@ -89,6 +91,7 @@ def search(
         frozen: pods that must stay as they are in ``start``.
         rows: the nodes that may change; all when ``None``.
         pool: the unplaced pods that may be placed; all when ``None``.
+        go_on: asked between slices of the schedule, so that a long one ends in time.
     """
     rows = np.arange(len(instance.nodes)) if rows is None else rows
     state = _state(instance, problem, start, frozen, pool)
@@ -96,9 +99,20 @@ def search(
     in_scope[rows] = True
     best, best_score = start.placement.copy(), start.score.copy()
     noise = np.array([(seed * 0x9E3779B97F4A7C1 + 0x2545F491) % (2**62) + 1], dtype=np.int64)
-    if len(rows) and len(instance.pods):
-        anneal(problem, state, schedule, rows, in_scope, noise, best, best_score)
+    for part in _slices(schedule) if len(rows) and instance.pods else ():
+        anneal(problem, state, part, rows, in_scope, noise, best, best_score)
+        if not go_on():
+            break
     return Answer(best, best_score)
+
+
+def _slices(schedule: Schedule) -> Iterator[Schedule]:
+    """Yield the schedule in parts that cool on from each other."""
+    parts = max(1, schedule.steps // SLICE_STEPS)
+    ratio = (schedule.cold / schedule.hot) ** (1 / parts)
+    for part in range(parts):
+        hot = schedule.hot * ratio**part
+        yield schedule._replace(steps=schedule.steps // parts, hot=hot, cold=hot * ratio)
 
 
 def _state(

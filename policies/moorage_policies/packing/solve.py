@@ -32,12 +32,15 @@ from moorage_policies.types import IntArray
 
 FIRST_STEPS = 60_000
 BLOCK_NODES = 64
-BLOCK_STEPS_PER_NODE = 4_000
+LEAST_STEPS_PER_NODE = 1_000
+STEPS_AT_MOST = 10**9
+LONG_RATIO = 0.45  # of the steps that are left for placing, for one cooling
 EXACT_BOOLEANS = 1_500  # above it, CP-SAT on the whole model finds nothing in time
 EXACT_SHARE = 0.5  # of what is left, for one run of the whole model
-DEEP_BOUND_SHARE = 0.8
+PROOF_SHARE = 0.1  # of the deadline, for the bound of one stage
+PROOF_SHARE_UNDECIDED = 0.5  # the same while nothing better than today is known
 HOT, COLD, ROOM_WEIGHT = 0.4, 0.02, 0.3
-COST_WEIGHTS = (0.02, 0.0, 0.05)
+COST_WEIGHTS = (0.02, 0.0)
 POLISH_WEIGHTS = (0.1, 0.3)
 POLISH_HOT = 0.2
 
@@ -174,10 +177,12 @@ class _Run:
 
     def bounds(self, *, deep: bool) -> tuple[int, ...]:
         """Return the bound of every placing stage for the best answer."""
+        share = PROOF_SHARE if self._is_decided() else PROOF_SHARE_UNDECIDED
+        until = self.effort.elapsed() + share * self._params.deadline_s
         return self._prover.bounds(
             self._best,
             deep=deep,
-            left=lambda: self.effort.left(DEEP_BOUND_SHARE),
+            left=lambda: min(until - self.effort.elapsed(), self.effort.left()),
             spend=self.effort.spend,
         )
 
@@ -218,10 +223,12 @@ class _Run:
 
     def _search(self, attempt: int, share: float) -> bool:
         weight = COST_WEIGHTS[attempt % len(COST_WEIGHTS)]
+        # One long cooling finds more than many short ones: short only until there is an answer.
+        available = self.effort.steps(STEPS_AT_MOST, share)
+        wanted = max(FIRST_STEPS * 2**attempt, int(LONG_RATIO * available) if attempt > 1 else 0)
         if len(self._instance.nodes) > 2 * BLOCK_NODES:
-            return self._search_in_blocks(weight, HOT, share)
-        steps = self.effort.steps(FIRST_STEPS * 2 ** min(attempt, 6), share)
-        return self._search_everywhere(weight, HOT, steps)
+            return self._search_in_blocks(weight, HOT, wanted * self._params.workers, share)
+        return self._search_everywhere(weight, HOT, min(wanted, available))
 
     def _search_everywhere(self, weight: float, hot: float, steps: int) -> bool:
         if steps == 0:
@@ -232,7 +239,13 @@ class _Run:
 
         def task(seed: int) -> Callable[[], Answer]:
             return lambda: search(
-                self._instance, problem, start, schedule, seed=seed, frozen=self._frozen
+                self._instance,
+                problem,
+                start,
+                schedule,
+                seed=seed,
+                frozen=self._frozen,
+                go_on=self._in_time,
             )
 
         began = self.effort.elapsed()
@@ -241,11 +254,15 @@ class _Run:
         self.effort.learn(steps, self.effort.elapsed() - began)
         return sum(self._offer(answer) for answer in answers) > 0
 
-    def _search_in_blocks(self, weight: float, hot: float, share: float) -> bool:
+    def _in_time(self) -> bool:
+        return self.effort.left() > 0
+
+    def _search_in_blocks(self, weight: float, hot: float, wanted: int, share: float) -> bool:
+        """Search random disjoint blocks of nodes, ``wanted`` proposals in all."""
         blocks = split_nodes(len(self._instance.nodes), BLOCK_NODES, self._noise)
-        wanted = BLOCK_STEPS_PER_NODE * BLOCK_NODES
         rounds = -(-len(blocks) // self._params.workers)
-        steps = self.effort.steps(wanted * rounds, share) // rounds
+        least = LEAST_STEPS_PER_NODE * BLOCK_NODES
+        steps = self.effort.steps(max(wanted // len(blocks), least) * rounds, share) // rounds
         if steps == 0:
             return False
         began = self.effort.elapsed()
@@ -269,6 +286,7 @@ class _Run:
                 frozen=self._frozen,
                 noise=self._noise,
                 run_all=self._run_all,
+                go_on=self._in_time,
             )
         return answer
 
@@ -336,7 +354,7 @@ class _Run:
                 return
             weight = POLISH_WEIGHTS[attempt % len(POLISH_WEIGHTS)]
             if len(self._instance.nodes) > 2 * BLOCK_NODES:
-                self._search_in_blocks(weight, POLISH_HOT, 1.0)
+                self._search_in_blocks(weight, POLISH_HOT, 0, 1.0)
             else:
                 self._search_everywhere(weight, POLISH_HOT, self.effort.steps(200_000))
             self._bring_home(attempt)
