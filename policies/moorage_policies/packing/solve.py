@@ -43,6 +43,8 @@ HOT, COLD, ROOM_WEIGHT = 0.4, 0.02, 0.3
 COST_WEIGHTS = (0.02, 0.0)
 POLISH_WEIGHTS = (0.1, 0.3)
 POLISH_HOT = 0.2
+POLISH_STEPS = 200_000
+POLISH_RATIO = 0.2  # of the steps that are left, for one cooling
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,10 +355,12 @@ class _Run:
             if attempt == 2 and self._solve_whole():  # noqa: PLR2004
                 return
             weight = POLISH_WEIGHTS[attempt % len(POLISH_WEIGHTS)]
+            available = self.effort.steps(STEPS_AT_MOST)
+            wanted = max(POLISH_STEPS, int(POLISH_RATIO * available))
             if len(self._instance.nodes) > 2 * BLOCK_NODES:
-                self._search_in_blocks(weight, POLISH_HOT, 0, 1.0)
+                self._search_in_blocks(weight, POLISH_HOT, wanted * self._params.workers, 1.0)
             else:
-                self._search_everywhere(weight, POLISH_HOT, self.effort.steps(200_000))
+                self._search_everywhere(weight, POLISH_HOT, min(wanted, available))
             self._bring_home(attempt)
             attempt += 1
 
