@@ -6,8 +6,8 @@ with the same workers, model building included. Only instances where a pod waits
 is *improved* when its placed pods by priority, compared from the top, are more than today's;
 *certified* when today's are proven the best; *decided* when one of both; *worse* when they are
 fewer. Moves and evictions are ratios of all pods. ``rule`` says whether equals may be evicted
-(``paper``) or not (``strict``). With ``cpu_clock`` our deadline counts CPU seconds of the process, so
-that a busy machine does not distort it; CP-SAT inside the peer can only count wall seconds.
+(``paper``) or not (``strict``). With ``cpu_clock`` our deadline counts CPU seconds of the process,
+so that a busy machine does not distort it; CP-SAT inside the peer can only count wall seconds.
 """
 
 from __future__ import annotations

@@ -92,7 +92,8 @@ class _Budget:
 class _Model:
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
-        self._model: Any = cp_model.CpModel()
+        model: Any = cp_model.CpModel()
+        self._model = model
         self._on: list[dict[int, Any]] = []
         for pod in range(len(instance.pods)):
             alone = (instance.requests[pod] <= instance.capacity).all(axis=1)

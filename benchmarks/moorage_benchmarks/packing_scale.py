@@ -1,8 +1,9 @@
 """Protocol ``packing-scale``: hundreds of nodes, beside partitioning (POP), under one deadline.
 
-``uniform-N``: the generator of "Priority Matters" with 8 pods a node at usage 100 %. ``gpu-N``:
-8-GPU nodes and pods of 1, 2, 4 and 8 GPUs that together ask for all GPUs, in the mix of a production
-trace with many multi-GPU pods. Today is what the stock scheduler leaves. POP splits nodes and
+``uniform-N``: the generator of "Priority Matters" with 8 pods a node at usage 100 %. ``gpu-…-N``:
+8-GPU nodes and pods of 1, 2, 4 and 8 GPUs that together ask for all GPUs: ``trace`` in the shares of
+the openb trace's list with 20 % multi-GPU pods, ``mixed`` with a fifth of whole-node pods. Today is
+what the stock scheduler leaves. POP splits nodes and
 waiting pods at random into equal parts and solves each with the same CP-SAT model.
 
 ``closed_ratio`` is the part of the way from stock to a fixed bound (surrogate knapsacks, all tiers
@@ -43,7 +44,10 @@ SEED = 1
 NODES = (100, 300, 1000)
 POP_NODES = 8  # per part
 GPUS_PER_NODE = 8
-MIX = {1: 0.6, 2: 0.1, 4: 0.1, 8: 0.2}
+MIXES = {
+    "trace": {1: 0.966, 2: 0.007, 4: 0.007, 8: 0.020},
+    "mixed": {1: 0.6, 2: 0.1, 4: 0.1, 8: 0.2},
+}
 PRIORITIES = (1, 2, 3, 4)
 MIB = 1024
 
@@ -98,14 +102,21 @@ def _generate(nodes: Sequence[int], seed: int) -> Iterator[Case]:
             seed, nodes=size, pods_per_node=8, priorities=len(PRIORITIES), usage_percent=100
         )
         yield place_by_stock(f"uniform-{size}", seed, load.nodes, load.waves)
-        mix = gpu_mix(
-            np.random.default_rng(seed), size * GPUS_PER_NODE, shares=MIX, priorities=PRIORITIES
-        )
-        yield place_by_stock(f"gpu-{size}", seed, gpu_nodes(size), mix)
+        for name, shares in MIXES.items():
+            noise = np.random.default_rng(seed)
+            mix = gpu_mix(noise, size * GPUS_PER_NODE, shares=shares, priorities=PRIORITIES)
+            yield place_by_stock(f"gpu-{name}-{size}", seed, gpu_nodes(size), mix)
 
 
 def _measure(
-    cell: str, instance: Instance, deadline_s: float, workers: int, seed: int, clock: Clock, *, peer: bool
+    cell: str,
+    instance: Instance,
+    deadline_s: float,
+    workers: int,
+    seed: int,
+    clock: Clock,
+    *,
+    peer: bool,
 ) -> list[Row]:
     arms = {STOCK: _Measured(instance.current, 0.0, 0.0)}
     if peer:

@@ -15,7 +15,7 @@ PROTOCOLS = {
     "extender": SubCommand(f"{PACKAGE}.extender", "The extender's verbs over real HTTP."),
     "scheduler": SubCommand(f"{PACKAGE}.scheduler", "Pods a second of the real kube-scheduler."),
     "packing": SubCommand(
-        f"{PACKAGE}.packing", "Packing by priority beside the model of \"Priority Matters\"."
+        f"{PACKAGE}.packing", 'Packing by priority beside the model of "Priority Matters".'
     ),
     "packing-scale": SubCommand(
         f"{PACKAGE}.packing_scale", "Packing on up to a thousand nodes, beside POP."

@@ -36,9 +36,7 @@ FULL = gpus([4], [4, 2], [0, -1])
 SCATTERED = gpus([4, 4], [2, 2, 4], [0, 1, -1])
 PINNED = replace(SCATTERED, movable=np.array([False, False, True]))
 CLOSED = replace(SCATTERED, budgets=(Budget("web", np.arange(2), 0),))
-RACKS = replace(
-    gpus([4, 4], [4, 4], [-1, -1]), gangs=(Gang("g", np.arange(2), np.arange(2)),)
-)
+RACKS = replace(gpus([4, 4], [4, 4], [-1, -1]), gangs=(Gang("g", np.arange(2), np.arange(2)),))
 TAINTED = replace(gpus([4, 4], [4, 4], [0, -1]), eligible=np.array([[True, False]]))
 REPELLED = replace(
     gpus([4], [1, 1], [0, -1]),

@@ -1,4 +1,4 @@
-"""The anytime solver: same input same answer, never worse, stops when told, streams what is sound."""
+"""The anytime solver: same input same answer, never worse, ends in time, streams what is sound."""
 
 from __future__ import annotations
 
@@ -83,7 +83,9 @@ def test_the_clock_ends_the_search() -> None:
 def test_every_incumbent_is_sound_and_better_than_the_one_before() -> None:
     instance = crowded(6)
     heard: list[IntArray] = [instance.current]
-    solution = solve(instance, Params(deadline_s=0.3), on_incumbent=lambda p: heard.append(p.copy()))
+    solution = solve(
+        instance, Params(deadline_s=0.3), on_incumbent=lambda p: heard.append(p.copy())
+    )
     scores = [full_score(instance, placement) for placement in heard]
     assert scores == sorted(set(scores))
     assert all(not find_violations(instance, placement) for placement in heard)

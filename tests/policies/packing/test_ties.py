@@ -67,9 +67,7 @@ TWO_NODES = ROWS(2)  # each node its own domain
         ),
         # 3 of 4 members fit: the gang stays out, the single pod comes in
         pytest.param(
-            replace(
-                small(free=[6], requests=[2, 2, 2, 2, 1]), gangs=(Gang("g", ROWS(4)),)
-            ),
+            replace(small(free=[6], requests=[2, 2, 2, 2, 1]), gangs=(Gang("g", ROWS(4)),)),
             1,
             id="gang-all-or-nothing",
         ),
@@ -80,9 +78,7 @@ TWO_NODES = ROWS(2)  # each node its own domain
         ),
         # two pods of 4 fit over two racks, but the gang wants one rack
         pytest.param(
-            replace(
-                small(free=[4, 4], requests=[4, 4]), gangs=(Gang("g", ROWS(2), TWO_NODES),)
-            ),
+            replace(small(free=[4, 4], requests=[4, 4]), gangs=(Gang("g", ROWS(2), TWO_NODES),)),
             0,
             id="gang-in-one-domain-has-no-room",
         ),
@@ -138,9 +134,7 @@ TWO_NODES = ROWS(2)  # each node its own domain
         pytest.param(
             replace(
                 small(free=[8, 8], requests=[1, 1]),
-                attractions=(
-                    Attraction("a", ROWS(1), ROWS(1, 2), TWO_NODES, np.zeros(2, bool)),
-                ),
+                attractions=(Attraction("a", ROWS(1), ROWS(1, 2), TWO_NODES, np.zeros(2, bool)),),
             ),
             2,
             id="affinity-drawn-by-a-pod-that-comes-too",

@@ -156,9 +156,9 @@ GATED = (Taint("gpu", "yes"),)
 def test_how_many_come_in(pods: list[Pod], expected: int) -> None:
     translation = from_cluster(two_nodes(), pods)
     waiting = {pod.name for pod in pods if pod.node is None}
-    assert sum(node is not None for name, node in placed(translation).items() if name in waiting) == (
-        expected
-    )
+    assert sum(
+        node is not None for name, node in placed(translation).items() if name in waiting
+    ) == (expected)
 
 
 @pytest.mark.parametrize(
