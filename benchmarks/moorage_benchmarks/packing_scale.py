@@ -1,8 +1,8 @@
 """Protocol ``packing-scale``: hundreds of nodes, beside partitioning (POP), under one deadline.
 
 ``uniform-N``: the generator of "Priority Matters" with 8 pods a node at usage 100 %. ``gpu-…-N``:
-8-GPU nodes and pods of 1, 2, 4 and 8 GPUs that together ask for all GPUs: ``trace`` in the shares of
-the openb trace's list with 20 % multi-GPU pods, ``mixed`` with a fifth of whole-node pods. Today is
+8-GPU nodes and pods of 1, 2, 4 and 8 GPUs that together ask for all GPUs: ``trace`` in the shares
+of the openb list with 20 % multi-GPU pods, ``mixed`` with a fifth of whole-node pods. Today is
 what the stock scheduler leaves. POP splits nodes and
 waiting pods at random into equal parts and solves each with the same CP-SAT model.
 
