@@ -103,7 +103,7 @@ def read_cases(files: Sequence[Path]) -> Iterator[Case]:
             content = json.loads(file.read_text(encoding="utf-8"))
             entries = content.get("instances", [content]) if isinstance(content, dict) else content
             parsed = [_InstanceEntry.model_validate(entry) for entry in entries]
-        except (OSError, ValueError, ValidationError) as error:
+        except (OSError, TypeError, ValueError, ValidationError) as error:
             message = f"is not an instance file: {error}; see 'moorage bench packing --help'"
             raise BadInputError(message, field=str(file)) from error
         for number, entry in enumerate(parsed):
