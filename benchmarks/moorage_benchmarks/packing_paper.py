@@ -9,7 +9,10 @@ ends at the first stage without a solution.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +26,7 @@ PAD_S = 0.2
 POOL_RATIO = 0.40  # of the time, shared equally by the tiers; the rest may be used by any tier
 DISRUPT_RATIO = 0.30  # of a tier's time, for its second stage
 LEAST_S = 1e-3
+POLL_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ def solve_by_paper_model(
             (model.disruption(members), -1, 1.0),
         ):
             limit = cap * share if sense > 0 else cap - budget.used_in_tier()
-            status, solver = model.optimise(goal, sense, max(limit, LEAST_S), workers, seed)
+            status, solver = model.optimise(goal, sense, max(limit, LEAST_S), workers, seed, clock)
             if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
                 return PaperAnswer(placement, certified=False)
             placement = model.read(solver)
@@ -61,6 +65,25 @@ def solve_by_paper_model(
             model.hint(placement)
         budget.close_tier()
     return PaperAnswer(placement, certified)
+
+
+@contextmanager
+def _stopped_after(solver: Any, limit_s: float, clock: Callable[[], float]) -> Iterator[None]:  # noqa: ANN401
+    """Stop the solver once this much of the clock has passed: CP-SAT itself counts wall time."""
+    began, done = clock(), threading.Event()
+
+    def watch() -> None:
+        while not done.wait(POLL_S):
+            if clock() - began >= limit_s:
+                solver.StopSearch()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
 
 
 class _Budget:
@@ -126,13 +149,15 @@ class _Model:
         limit_s: float,
         workers: int,
         seed: int,
+        clock: Callable[[], float],
     ) -> tuple[Any, Any]:
         solver = cp_model.CpSolver()
         solver.parameters.num_workers = workers
         solver.parameters.random_seed = seed
-        solver.parameters.max_time_in_seconds = limit_s
+        solver.parameters.max_time_in_seconds = limit_s if clock is time.monotonic else 1e6
         self._model.Maximize(goal if sense > 0 else -goal)
-        return solver.Solve(self._model), solver
+        with _stopped_after(solver, limit_s, clock):
+            return solver.Solve(self._model), solver
 
     def fix(self, goal: Any, value: int, sense: int, *, optimal: bool) -> None:  # noqa: ANN401
         reached = sense * value
