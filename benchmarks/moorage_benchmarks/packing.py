@@ -6,8 +6,8 @@ with the same workers, model building included. Only instances where a pod waits
 is *improved* when its placed pods by priority, compared from the top, are more than today's;
 *certified* when today's are proven the best; *decided* when one of both; *worse* when they are
 fewer. Moves and evictions are ratios of all pods. ``rule`` says whether equals may be evicted
-(``paper``) or not (``strict``). With ``cpu_clock`` our deadline counts CPU seconds of the process,
-so that a busy machine does not distort it; CP-SAT inside the peer can only count wall seconds.
+(``paper``) or not (``strict``). With ``cpu_clock`` the deadline counts CPU seconds of the process,
+so that a busy machine does not distort it.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def run(
         workers: of both arms.
         rule: whether equals may be evicted (``paper``) or not.
         peer: whether the paper's model runs as well.
-        cpu_clock: whether our deadline counts CPU seconds; use one worker with it.
+        cpu_clock: whether the deadline counts CPU seconds; use one worker with it.
     """
     clock = time.process_time if cpu_clock else time.monotonic
     if quick:
@@ -158,18 +158,18 @@ def compare(
     outcomes = []
     target: tuple[int, ...] | None = None
     if peer:
-        outcomes.append(_by_paper(case.cell, instance, deadline_s, workers, seed))
+        outcomes.append(_by_paper(case.cell, instance, deadline_s, workers, seed, clock))
         target = outcomes[0].vector
     outcomes.append(_by_ours(case.cell, instance, deadline_s, workers, seed, target, clock))
     return outcomes
 
 
-def _by_paper(cell: str, instance: Instance, deadline_s: float, workers: int, seed: int) -> Outcome:
-    began, cpu = time.monotonic(), time.process_time()
-    answer = solve_by_paper_model(
-        instance, deadline_s, workers=workers, seed=seed, clock=time.monotonic
-    )
-    wall_s, cpu_s = time.monotonic() - began, time.process_time() - cpu
+def _by_paper(
+    cell: str, instance: Instance, deadline_s: float, workers: int, seed: int, clock: Clock
+) -> Outcome:
+    began, cpu = clock(), time.process_time()
+    answer = solve_by_paper_model(instance, deadline_s, workers=workers, seed=seed, clock=clock)
+    wall_s, cpu_s = clock() - began, time.process_time() - cpu
     placement = instance.current if answer.placement is None else answer.placement
     then, today = placed_vector(instance, placement), placed_vector(instance, instance.current)
     certified = answer.placement is not None and answer.certified and then >= today
@@ -325,7 +325,7 @@ def packing(
     workers: Annotated[int, typer.Option(help="Workers of both arms.")] = 2,
     rule: Annotated[str, typer.Option(help="paper: equals may be evicted; strict: not.")] = "paper",
     peer: Annotated[bool, typer.Option(help="Run the paper's model as well.")] = True,
-    cpu_clock: Annotated[bool, typer.Option(help="Count our deadline in CPU seconds.")] = False,
+    cpu_clock: Annotated[bool, typer.Option(help="Count the deadline in CPU seconds.")] = False,
     quick: Annotated[bool, typer.Option(help="4 and 8 nodes, one instance a cell.")] = False,
     seed: Annotated[int, typer.Option(help="First seed of the instances.")] = SEED,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here.")] = None,
