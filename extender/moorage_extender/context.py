@@ -12,7 +12,7 @@ from moorage_extender.decisions import Decisions
 from moorage_extender.failures import FailedBinds, FirstFailures
 from moorage_extender.feed import Budgets
 from moorage_extender.metrics import Metrics
-from moorage_extender.node_lists import NodeList, decode_node_names
+from moorage_extender.node_lists import NodeList, ScorePrefixes, decode_node_names
 from moorage_extender.remembered import Remembered
 from moorage_policies.ports import Clock
 from moorage_policies.scoring import Ranker
@@ -71,6 +71,7 @@ class Context:
     names_decoded: Remembered[NodeList] = field(
         default_factory=lambda: Remembered(decode_node_names)
     )
+    score_prefixes: ScorePrefixes = field(default_factory=ScorePrefixes)
     pods_seen: PodsSeen = field(default_factory=PodsSeen)
 
     def __post_init__(self) -> None:

@@ -24,7 +24,6 @@ S = TypeVar("S", bound=Struct)
 Part = Raw | UnsetType
 
 NULL = b"null"
-MAX_PREFIXES = 100_000
 
 
 class ExtenderArgs(Struct, gc=False):
@@ -184,25 +183,24 @@ def _refusals(refused: Mapping[str, str]) -> bytes:
     return b'"FailedNodes":{},"FailedAndUnresolvableNodes":%b,"Error":""}' % json.encode(refused)
 
 
-class _Prefixes(dict[str, bytes]):
-    """The part of each node's score that stays the same from call to call."""
-
-    def __missing__(self, name: str) -> bytes:
-        if len(self) >= MAX_PREFIXES:
-            self.clear()
-        prefix = self[name] = b'{"Host":%b,"Score":' % json.encode(name)
-        return prefix
+def score_prefix(name: str) -> bytes:
+    """Return the part of a node's score that stays the same from call to call."""
+    return b'{"Host":%b,"Score":' % json.encode(name)
 
 
-_prefixes = _Prefixes()
-_suffixes = tuple(b"%d}" % score for score in range(11))
+_SUFFIXES = tuple(b"%d}" % score for score in range(11))
 
 
-def encode_scores(names: Iterable[str], scores: IntArray) -> bytes:
-    """Return prioritize's answer: one score of 0 to 10 per node, in the order given."""
-    pieces = list(map(_prefixes.__getitem__, names))
+def encode_scores(prefixes: Iterable[bytes], scores: IntArray) -> bytes:
+    """Return prioritize's answer: one score of 0 to 10 per node, in the order given.
+
+    Args:
+        prefixes: ``score_prefix`` of each node.
+        scores: 0 to 10 per node.
+    """
+    pieces = list(prefixes)
     if not pieces or (scores % 10).any():
-        return b"[%b]" % b",".join(map(add, pieces, map(_suffixes.__getitem__, scores.tolist())))
+        return b"[%b]" % b",".join(map(add, pieces, map(_SUFFIXES.__getitem__, scores.tolist())))
     # nothing but 0 and 10: both end in 0, so that the end of one is the separator of all
     for index in np.flatnonzero(scores).tolist():
         pieces[index] += b"1"

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import json as msgspec_json
 
@@ -182,7 +182,7 @@ def test_any_bytes_decode_or_are_refused(verb: str, body: bytes) -> None:
 
 
 @given(verb=st.sampled_from(VERBS), document=st.dictionaries(keys, documents, max_size=6))
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=300)
+@settings(max_examples=300)
 def test_any_document_decodes_or_is_refused(verb: str, document: dict[str, Any]) -> None:
     _decodes_or_refuses(verb, json.dumps(document).encode("utf-8", "surrogatepass"))
 
