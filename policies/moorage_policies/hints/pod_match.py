@@ -48,7 +48,7 @@ def counts_of(target: str, pod: Pod, snapshot: Snapshot) -> FloatArray | None:
     if target == ANY:
         column = snapshot.resources.index(PODS)
         return snapshot.requested[:, column].astype(np.float64)
-    groups = [group for group in snapshot.groups.values() if not group.terminating]
+    groups = [group for group in snapshot.groups.every.values() if not group.terminating]
     if target == SELF:
         return _counts(_siblings(pod, groups), snapshot)
     meant = [group for group in groups if _is_meant(target, group)]
