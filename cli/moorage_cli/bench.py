@@ -14,6 +14,7 @@ PACKAGE = "moorage_benchmarks"
 PROTOCOLS = {
     "extender": SubCommand(f"{PACKAGE}.extender", "The extender's verbs over real HTTP."),
     "scheduler": SubCommand(f"{PACKAGE}.scheduler", "Pods a second of the real kube-scheduler."),
+    "hints": SubCommand(f"{PACKAGE}.hints", "Hints to intents: accuracy and latency."),
     "packing": SubCommand(
         f"{PACKAGE}.packing", 'Packing by priority beside the model of "Priority Matters".'
     ),
