@@ -55,7 +55,7 @@ def build_doors(
         settle_s=config.settle_ms / 1000,
         spacing_s=config.spacing_ms / 1000,
     )
-    view = ClusterView(wakeups.wake, reporter)
+    view = ClusterView(wakeups.wake, reporter, pods_settle_s=config.pods_settle_ms / 1000)
     writer = Writer(session, lambda: lease.held, metrics.count_write)
     service = PoolsService(view, writer, time.time, patience_s=config.patience_s)
     runner = Runner(
