@@ -180,4 +180,9 @@ class _FileSource(YamlConfigSettingsSource):
 
     def __call__(self) -> dict[str, object]:
         named = self.current_state.get("config_file")
-        return self._read_files(Path(str(named))) if named else {}
+        if not named:
+            return {}
+        path = Path(str(named))
+        if not path.is_file():
+            raise BadInputError(f"{path} is no file; name an existing one", field="config_file")
+        return self._read_files(path)

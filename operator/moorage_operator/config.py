@@ -24,7 +24,11 @@ class OperatorConfig(BaseSettings):
     """Settings from environment variables ``MOORAGE_OPERATOR_<NAME>``."""
 
     model_config = SettingsConfigDict(
-        env_prefix="MOORAGE_OPERATOR_", extra="forbid", use_attribute_docstrings=True
+        env_prefix="MOORAGE_OPERATOR_",
+        extra="forbid",
+        use_attribute_docstrings=True,
+        cli_kebab_case=True,
+        cli_prog_name="moorage-operator",
     )
 
     kubeconfig: Path | None = None

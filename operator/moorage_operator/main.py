@@ -9,11 +9,10 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
-from pydantic import ValidationError
-
 from moorage_cluster.credentials import find_credentials
 from moorage_cluster.errors import ApiError
 from moorage_cluster.session import ApiSession
+from moorage_cluster.settings import load_settings
 from moorage_operator.config import OperatorConfig
 from moorage_operator.factory import Doors, build_doors
 from moorage_operator.kopf_runtime import run_kopf
@@ -33,14 +32,12 @@ FIRST_SWEEP_PAUSE_S = 1.0
 def run() -> None:
     """Run the operator until it is told to end; the entry point ``moorage-operator``."""
     try:
-        config = OperatorConfig()
-    except ValidationError as error:
-        sys.exit(f"moorage-operator: {error}\nset MOORAGE_OPERATOR_<FIELD> accordingly")
-    set_up_logging(config.log_level, config.log_format)
-    try:
+        config = load_settings(OperatorConfig)
+        set_up_logging(config.log_level, config.log_format)
         code = asyncio.run(operate(config))
     except BadInputError as error:
-        print(f"moorage-operator: {error}", file=sys.stderr)
+        for line in str(error).splitlines():
+            sys.stderr.write(f"moorage-operator: {line}\n")
         code = EXIT_BAD_INPUT
     sys.exit(code)
 
