@@ -27,11 +27,13 @@ from moorage_cli.control_plane.obtain import obtain_binaries
 from moorage_cli.control_plane.toolchains import (
     KUBERNETES_VERSIONS,
     Toolchain,
+    helm_toolchain,
     target_platform,
     toolchains,
 )
 
 KUBERNETES, ETCD, KWOK = toolchains("1.34")
+HELM = helm_toolchain()
 
 FAKE_GO = """#!/bin/sh
 if [ "$1" = env ]; then echo go9.9.9; exit; fi
@@ -95,6 +97,8 @@ def go_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.param("etcd", "etcd Version: 3.6.1", ETCD, True, id="etcd"),
         pytest.param("etcd", "etcd Version: 3.5.9", ETCD, False, id="old-etcd"),
         pytest.param("kwok", "kwok version v0.8.3 go1.26 (x)", KWOK, True, id="kwok"),
+        pytest.param("helm", "v3.22.4+g1234567", HELM, True, id="helm"),
+        pytest.param("helm", "v4.3.1+g1234567", HELM, False, id="other-helm"),
         pytest.param("kwok", "cannot run here", KWOK, False, id="says-no-version"),
     ],
 )
@@ -141,7 +145,7 @@ def test_unknown_minor_names_the_known_ones() -> None:
 
 @pytest.mark.parametrize("minor", KUBERNETES_VERSIONS)
 def test_pinned_versions_agree_with_the_go_modules(minor: str) -> None:
-    for toolchain in toolchains(minor):
+    for toolchain in (*toolchains(minor), helm_toolchain()):
         required = (toolchain.module / "go.mod").read_text()
         assert f" v{toolchain.version}\n" in required
         assert all(package in required for package in toolchain.packages.values())
