@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 MINORS ?= 1.34,1.37
 PYTEST ?= $(BIN)/pytest
 
-.PHONY: help setup lint type unit control-plane bench-quick test e2e bench demo lock crds chart helm clean
+.PHONY: help setup lint type unit control-plane bench-quick test e2e bench demo lock crds chart helm images clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -64,6 +64,15 @@ lock: ## Write requirements.lock anew from pyproject.toml: versions and hashes, 
 	  $(BIN)/uv pip compile pyproject.toml --extra $$program --constraint requirements.lock \
 	    --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
 	    --quiet -o images/requirements-$$program.lock; done
+	echo hatchling | $(BIN)/uv pip compile - --constraint requirements.lock \
+	  --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
+	  --quiet -o images/requirements-build.lock
+
+images: ## Build the images of the extender and the operator with docker
+	for program in extender operator; do \
+	  docker build --file images/Dockerfile --target $$program \
+	    --build-arg REVISION=$$(git rev-parse HEAD) \
+	    --tag registry.moorage.dev/moorage/$$program:0.1.0 .; done
 
 crds: $(STAMP) ## Render the custom resources from the models
 	$(BIN)/python -m moorage_crds.render

@@ -1,1 +1,1 @@
-"""What the Helm chart takes from the code: values, schema, resources, rules; checked by `make lint`."""
+"""What the Helm chart takes from the code: values, their schema, resources, rules."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterator
-from typing import Any
 
 import yaml
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
 
 from moorage_cli.chart.values import Values
 
 VALUES_HEADER = "# Written from cli/moorage_cli/chart/values.py by `make chart`; edit that.\n"
 _WIDTH = 100
 _DROPPED = ("title", "default")
+_NAMED = ("properties", "$defs")
 
 
 def values_yaml() -> str:
@@ -34,18 +34,17 @@ def _lines(block: BaseModel, depth: int) -> Iterator[str]:
     pad = "  " * depth
     for name, field in type(block).model_fields.items():
         yield from _comment(field.description or "", pad)
-        yield from _entry(field.alias or name, getattr(block, name), field, depth)
+        yield from _entry(field.alias or name, getattr(block, name), depth)
 
 
-def _entry(key: str, value: Any, field: FieldInfo, depth: int) -> Iterator[str]:
+def _entry(key: str, value: object, depth: int) -> Iterator[str]:
     pad = "  " * depth
     if value is None:
         yield f"{pad}# {key}:"
     elif isinstance(value, BaseModel):
-        inner = list(_lines(value, depth + 1))
         given = value.model_dump(exclude_none=True)
         yield f"{pad}{key}:" if given else f"{pad}{key}: {{}}"
-        yield from inner
+        yield from _lines(value, depth + 1)
     else:
         content = {key: _plain(value)}
         text = yaml.safe_dump(content, sort_keys=False, width=_WIDTH, allow_unicode=True)
@@ -57,7 +56,7 @@ def _comment(text: str, pad: str) -> Iterator[str]:
         yield f"{pad}# {line}"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, BaseModel):
@@ -65,19 +64,17 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _tidy(schema: Any) -> Any:
+def _tidy(schema: JsonSchemaValue) -> JsonSchemaValue:
     """Drop noise, and ``null`` from what may be left out: Helm takes null for "left out"."""
-    if isinstance(schema, list):
-        return [_tidy(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
     options = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
     if len(options) == 1:
         schema = {**{k: v for k, v in schema.items() if k != "anyOf"}, **options[0]}
     return {
         key: {name: _tidy(inner) for name, inner in value.items()}
-        if key in ("properties", "$defs")
+        if key in _NAMED
         else _tidy(value)
+        if isinstance(value, dict)
+        else value
         for key, value in schema.items()
         if key not in _DROPPED
     }

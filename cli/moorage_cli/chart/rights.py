@@ -1,4 +1,4 @@
-"""The table of what each rule of our accounts is for, written from the comments of the manifests."""
+"""The table of what each rule of our accounts is for, out of the manifests' comments."""
 
 from __future__ import annotations
 
@@ -23,15 +23,19 @@ Secrets, or lets an account extend its own rights.
 SCHEDULER_RIGHTS = """\
 
 In mode SecondScheduler kube-scheduler shares its pod, and so its account, with the extender. The
-chart binds the cluster's own rules for schedulers to that account, so that they follow the cluster's
-version:
+chart binds the cluster's own rules for schedulers to that account, so that they follow the
+cluster's version, and adds a Role for the Lease:
 
-| bound | what for |
-|---|---|
-| ClusterRole `system:kube-scheduler` | what any kube-scheduler does: read pods and nodes, bind, evict by preemption, write events |
-| ClusterRole `system:volume-scheduler` | volumes of pods that wait for their first consumer |
-| Role `extension-apiserver-authentication-reader` in `kube-system` | check who asks for its metrics |
-| Role `<release>-scheduler-lease` | leader election: one Lease by name; create cannot be limited by name |
+- ClusterRole `system:kube-scheduler`: what any kube-scheduler does, as reading pods and nodes,
+  binding, evicting by preemption and writing events.
+- ClusterRole `system:volume-scheduler`: volumes of pods that wait for their first consumer.
+- Role `extension-apiserver-authentication-reader` in `kube-system`: who asks for its metrics.
+- Role `<release>-scheduler-lease`: leader election by one Lease; create cannot be limited by name.
+
+People get no right but by `<release>-viewer` and `<release>-editor` (pools; part of the cluster's
+view, edit and admin roles unless `rbac.aggregate` is off) and `<release>-placement-viewer` and
+`<release>-placement-editor` (policies and plans; bind them yourself). `moorage-installation` has no
+rules: it is the object that a second release finds in its way.
 """
 
 

@@ -89,7 +89,11 @@ class Scheduler(Container):
     """Leader election; the leader's extender is the active one."""
 
     gpu_node_terms: list[KubernetesObject] = [
-        {"matchExpressions": [{"key": "nvidia.com/gpu.present", "operator": "In", "values": ["true"]}]},
+        {
+            "matchExpressions": [
+                {"key": "nvidia.com/gpu.present", "operator": "In", "values": ["true"]}
+            ]
+        },
         {"matchExpressions": [{"key": "cloud.google.com/gke-accelerator", "operator": "Exists"}]},
     ]
     """Node selector terms, any of which makes a node ours: the profile places pods there alone."""

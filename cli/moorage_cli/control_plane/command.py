@@ -33,7 +33,10 @@ Download = Annotated[
 @app.command()
 def build(
     minors: Annotated[
-        str, typer.Option(help=f"Comma-separated, out of {', '.join(KUBERNETES_VERSIONS)}; empty: none.")
+        str,
+        typer.Option(
+            help=f"Comma-separated, out of {', '.join(KUBERNETES_VERSIONS)}; empty: none."
+        ),
     ] = DEFAULT_MINOR,
     download: Download = True,
     helm: Annotated[bool, typer.Option(help="Get helm, too, which renders the chart.")] = False,
