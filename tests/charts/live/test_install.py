@@ -113,9 +113,14 @@ def test_uninstalling_keeps_pools_and_the_next_install_takes_them_over(
     run("uninstall", "moorage")
     assert {name for name in names(plane, CRDS) if name.endswith(".moorage.dev")} == ours
     assert names(plane, pools) == {"chat"}
-    run("install", "moorage", str(helm.chart), "--set=crds.keep=false")
-    assert names(plane, pools) == {"chat"}
+    run("install", "moorage", str(helm.chart))
     run("uninstall", "moorage")
+    other = ("install", "other", str(helm.chart), "--set=crds.keep=false")
+    with pytest.raises(BadInputError, match="invalid ownership metadata"):
+        run(*other)
+    run(*other, "--take-ownership")
+    assert names(plane, pools) == {"chat"}
+    run("uninstall", "other")
     wait_until(
         lambda: not {name for name in names(plane, CRDS) if name in ours},
         "the custom resources are gone",
