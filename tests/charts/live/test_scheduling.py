@@ -150,7 +150,12 @@ def test_the_second_scheduler_places_gpu_pods_through_the_extender(
     assert installed.placed("train") == gpu.name
     assert installed.placed("without") == gpu.name  # the profile leaves the other node alone
     assert binds(health) == 1  # pods without GPUs do not come to the extender
-    assert plane.api.get(LEASE)["spec"]["holderIdentity"]
+    taken = plane.api.get(LEASE)["spec"]["renewTime"]
+    wait_until(
+        lambda: plane.api.get(LEASE)["spec"]["renewTime"] != taken,
+        "the Lease is renewed",
+        deadline_s=30.0,
+    )
     plane.delete_nodes([gpu.name, "second-without-gpus"])
 
 
