@@ -111,6 +111,7 @@ class Installation:
         verbs, health = free_ports(2)
         environment = {
             "MOORAGE_EXTENDER_PORT": str(verbs),
+            "MOORAGE_EXTENDER_HEALTH_HOST": "127.0.0.1",
             "MOORAGE_EXTENDER_HEALTH_PORT": str(health),
             **self.extender_settings,
             **settings,
@@ -122,7 +123,9 @@ class Installation:
         """Start an operator; with ``wait``, return when it leads and has read the cluster."""
         (health,) = free_ports(1)
         environment = {
-            "MOORAGE_OPERATOR_HEALTH_PORT": str(health),
+            "MOORAGE_OPERATOR_LISTEN_HOST": "127.0.0.1",
+            "MOORAGE_OPERATOR_LISTEN_PORT": str(health),
+            "MOORAGE_OPERATOR_LEASE_NAMESPACE": SYSTEM_NAMESPACE,
             **self.operator_settings,
             **settings,
         }

@@ -17,12 +17,11 @@ Fields = Mapping[str, Any]
 def owned_fields(
     live: Mapping[str, Any], field_manager: str, subresource: str = ""
 ) -> Fields | None:
-    """Return the field tree that a manager applied, ``None`` when it applied nothing."""
+    """Return the field tree that a manager applied, ``None`` when it owns nothing."""
     for entry in live["metadata"].get("managedFields") or ():
         who = (entry.get("manager"), entry.get("operation"), entry.get("subresource", ""))
         if who == (field_manager, "Apply", subresource):
-            fields: Fields = entry.get("fieldsV1") or {}
-            return fields
+            return entry.get("fieldsV1") or None
     return None
 
 

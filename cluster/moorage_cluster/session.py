@@ -36,7 +36,9 @@ class ApiSession:
     """A session to one API server; use it as an async context manager.
 
     Every call raises the ``moorage_cluster.errors`` subclass of its status, and
-    ``ClusterUnavailableError`` when no answer came.
+    ``ClusterUnavailableError`` when no answer came. A POST or PATCH is sent once; a GET, PUT or
+    DELETE whose connection broke is repeated once by HTTP's rules, so give PUT and DELETE their
+    preconditions.
 
     ``kinds`` finds the resource that serves a kind.
 

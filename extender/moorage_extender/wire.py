@@ -8,14 +8,16 @@ as a whole goes back exactly as it came.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import add
 from typing import Any, TypeVar
 
+import numpy as np
 from msgspec import UNSET, DecodeError, MsgspecError, Raw, Struct, UnsetType, field, json
 
 from moorage_crds.convert import to_pod
 from moorage_crds.objects import PodObject
 from moorage_policies.errors import BadInputError
-from moorage_policies.types import Pod
+from moorage_policies.types import IntArray, Pod
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
@@ -107,18 +109,28 @@ def decode_request(body: bytes, kind: type[S]) -> S:
     return request
 
 
-def decode_pod(raw: Part) -> Pod:
+def present(raw: Part, name: str) -> Raw:
+    """Return a value that must be there.
+
+    Raises:
+        BadInputError: it is null.
+    """
+    if raw is UNSET or is_null(raw):
+        raise BadInputError("is null", field=name)
+    return raw
+
+
+def decode_pod(raw: Raw) -> Pod:
     """Return the pod of a request as decisions see it."""
-    _refuse_null(raw, "Pod")
     return to_pod(_read(raw, _pod.decode, "Pod"))
 
 
-def decode_names(raw: Part) -> list[str]:
+def decode_names(raw: Raw) -> list[str]:
     """Return the node names of a request."""
     return _read(raw, _names.decode, "NodeNames")
 
 
-def decode_nodes(raw: Part) -> tuple[list[str], list[Raw]]:
+def decode_nodes(raw: Raw) -> tuple[list[str], list[Raw]]:
     """Return names and bytes of the whole nodes of a request."""
     items = _read(raw, _node_list.decode, "Nodes").items or []
     return [_read(item, _object.decode, "Nodes.items").metadata.name for item in items], items
@@ -179,11 +191,20 @@ def score_prefix(name: str) -> bytes:
 _SUFFIXES = tuple(b"%d}" % score for score in range(11))
 
 
-def encode_scores(prefixes: Iterable[bytes], scores: Iterable[int]) -> bytes:
-    """Return prioritize's answer: one score of 0 to 10 per node, in the order given."""
-    suffixes = _SUFFIXES
-    pairs = zip(prefixes, scores, strict=True)
-    return b"[%b]" % b",".join([prefix + suffixes[score] for prefix, score in pairs])
+def encode_scores(prefixes: Iterable[bytes], scores: IntArray) -> bytes:
+    """Return prioritize's answer: one score of 0 to 10 per node, in the order given.
+
+    Args:
+        prefixes: ``score_prefix`` of each node.
+        scores: 0 to 10 per node.
+    """
+    pieces = list(prefixes)
+    if not pieces or (scores % 10).any():
+        return b"[%b]" % b",".join(map(add, pieces, map(_SUFFIXES.__getitem__, scores.tolist())))
+    # nothing but 0 and 10: both end in 0, so that the end of one is the separator of all
+    for index in np.flatnonzero(scores).tolist():
+        pieces[index] += b"1"
+    return b"[%b0}]" % b"0},".join(pieces)
 
 
 def encode_victims(victims: Mapping[str, tuple[Sequence[str], int]]) -> bytes:
@@ -213,11 +234,6 @@ def _read(raw: Part | bytes, decode: Callable[[Any], T], name: str) -> T:
     except (MsgspecError, UnicodeDecodeError) as error:
         advice = "send JSON" if type(error) is DecodeError else "send what the API server serves"
         raise BadInputError(f"cannot be read ({error}); {advice}", field=name) from None
-
-
-def _refuse_null(raw: Part, name: str) -> None:
-    if is_null(raw):
-        raise BadInputError("is null", field=name)
 
 
 def _wire_names(kind: type[Struct]) -> tuple[str, ...]:

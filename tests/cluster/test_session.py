@@ -8,7 +8,9 @@ import pytest
 from moorage_cluster.endpoint import Endpoint, FixedCredentials
 from moorage_cluster.errors import (
     ClusterUnavailableError,
+    ConflictError,
     TooManyRequestsError,
+    UnacceptableRequestError,
     UnauthorizedError,
 )
 from moorage_cluster.fake_api import FakeApi, Fault
@@ -49,12 +51,24 @@ async def test_no_answer_means_the_cluster_is_unavailable(api: FakeApi, fault: F
             await session.create(PODS, {"metadata": {"name": "a"}})
 
 
-async def test_a_write_is_never_repeated_by_itself(api: FakeApi, session: ApiSession) -> None:
+async def test_a_create_is_never_repeated_by_itself(api: FakeApi, session: ApiSession) -> None:
     api.inject(Fault(drop=True, commit=True), method="POST")
     with pytest.raises(ClusterUnavailableError):
         await session.create(PODS, {"metadata": {"name": "a"}})
     assert api.count("POST") == 1
     assert len(api.items(PODS)) == 1
+
+
+async def test_a_replace_that_was_repeated_does_not_overwrite(
+    api: FakeApi, session: ApiSession
+) -> None:
+    """HTTP lets a client repeat a PUT whose answer was lost; the precondition makes it harmless."""
+    old = await session.create(PODS, {"metadata": {"name": "a"}})
+    api.inject(Fault(drop=True, commit=True), method="PUT")
+    with pytest.raises((ClusterUnavailableError, ConflictError)):
+        await session.replace(f"{PODS}/a", {**old, "spec": {"round": 1}})
+    (stored,) = api.items(PODS)
+    assert int(stored["metadata"]["resourceVersion"]) == int(old["metadata"]["resourceVersion"]) + 1
 
 
 async def test_nobody_listening_is_said_with_the_address() -> None:
@@ -91,9 +105,9 @@ async def test_a_token_refused_twice_is_given_up_without_showing_it(api: FakeApi
 
 
 async def test_a_redirect_is_not_followed_with_our_token(api: FakeApi) -> None:
-    api.inject(Fault(status=307, message="go elsewhere"))
+    api.inject(Fault(status=307, location="/api/v1/elsewhere"))
     async with ApiSession(RotatingCredentials(api.address)) as session:
-        with pytest.raises(Exception, match="307"):
+        with pytest.raises(UnacceptableRequestError, match="307"):
             await session.get_json(PODS)
     assert len(api.requests) == 1
 

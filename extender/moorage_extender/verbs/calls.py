@@ -120,6 +120,6 @@ def _tell(verb: str, reply: Reply, took_s: float, ctx: Context) -> None:
     record.verb, record.outcome, record.at_s = verb, reply.outcome, ctx.wall_clock()
     record.took_ms = round(took_s * 1e3, 3)
     ctx.decisions.add(record)
-    facts = structs.asdict(record)
-    del facts["best"]
+    facts = {name: value for name, value in structs.asdict(record).items() if value}
+    facts.pop("best", None)  # for /debug/decisions; too long for a line
     log.info("decision", **facts)

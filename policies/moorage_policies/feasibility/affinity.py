@@ -53,7 +53,9 @@ class AttractRule:
         """Return the rule with the cluster's counts."""
         terms = pod.affinity.required_pod_affinity
         by_node = count_by_node(
-            snapshot, lambda g: _all_select(terms, pod.namespace, g.namespace, g.labels)
+            snapshot,
+            snapshot.groups.worth_matching(terms[0].selector),
+            lambda g: _all_select(terms, pod.namespace, g.namespace, g.labels),
         )
         return cls(pod, [count_domains(snapshot, t.topology_key, by_node) for t in terms])
 
@@ -96,7 +98,9 @@ class RepelRule:
 
         def counts(term: PodAffinityTerm) -> DomainCounts:
             by_node = count_by_node(
-                snapshot, lambda g: term_selects(term, pod.namespace, g.namespace, g.labels)
+                snapshot,
+                snapshot.groups.worth_matching(term.selector),
+                lambda g: term_selects(term, pod.namespace, g.namespace, g.labels),
             )
             return count_domains(snapshot, term.topology_key, by_node)
 
@@ -132,11 +136,13 @@ class RepelledRule:
     @classmethod
     def over(cls, pod: Pod, snapshot: Snapshot, comers: Iterable[Pod]) -> RepelledRule:
         """Return the rule with the cluster's counts."""
-        owners: list[Pod | PodGroup] = [*snapshot.groups_with_terms.values(), *comers]
+        owners: list[Pod | PodGroup] = [*snapshot.groups.with_terms.values(), *comers]
         keys = {term.topology_key for owner in owners for term in _terms_against(pod, owner)}
 
         def counts(key: str) -> DomainCounts:
-            by_node = count_by_node(snapshot, lambda g: _times(pod, g, key))
+            by_node = count_by_node(
+                snapshot, snapshot.groups.with_terms.values(), lambda g: _times(pod, g, key)
+            )
             return count_domains(snapshot, key, by_node)
 
         return cls(pod, {key: counts(key) for key in sorted(keys)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -79,15 +79,18 @@ def count_domains(snapshot: Snapshot, topology_key: str, by_node: IntArray) -> D
     return DomainCounts(column.codes, counts)
 
 
-def count_by_node(snapshot: Snapshot, times: Callable[[PodGroup], int]) -> IntArray:
+def count_by_node(
+    snapshot: Snapshot, groups: Iterable[PodGroup], times: Callable[[PodGroup], int]
+) -> IntArray:
     """Return how many placed pods each node holds, shape ``(nodes,)``.
 
     Args:
         snapshot: the cluster.
+        groups: groups to look at.
         times: how often a pod of the group counts; 0 leaves the group out.
     """
     by_node = np.zeros(len(snapshot.nodes), dtype=np.int64)
-    for group in snapshot.groups.values():
+    for group in groups:
         weight = times(group)
         if weight:
             add_counts(by_node, group.counts, weight, snapshot.node_index)

@@ -55,6 +55,7 @@ def counted_domains(
     rows = rows & _included(pod, constraint, snapshot)
     by_node = count_by_node(
         snapshot,
+        snapshot.groups.worth_matching(constraint.selector),
         lambda g: not g.terminating and counts_towards(constraint, pod, g.namespace, g.labels),
     )
     domains = count_domains(snapshot, constraint.topology_key, by_node * rows)

@@ -13,9 +13,8 @@ import numpy as np
 from moorage_policies.feasibility.domains import add_counts, count_domains
 from moorage_policies.feasibility.spread import counted_domains
 from moorage_policies.matching import term_selects
-from moorage_policies.state import ABSENT, PodGroup, Snapshot
+from moorage_policies.state import ABSENT, FrozenGroups, PodGroup, Snapshot
 from moorage_policies.types import (
-    NO_AFFINITY,
     BoolArray,
     FloatArray,
     IntArray,
@@ -50,25 +49,24 @@ class PreferredNeighbours:
 def _liking_by_node(pod: Pod, snapshot: Snapshot) -> dict[str, IntArray]:
     """Return by topology key the weight that placed pods bring to their node, ``(nodes,)``."""
     liking: dict[str, IntArray] = {}
-    own = tuple(_own_terms(pod))
-    for group in snapshot.groups.values():
-        for key, weight in _opinions(pod, own, group):
-            by_node = liking.setdefault(key, np.zeros(len(snapshot.nodes), dtype=np.int64))
-            add_counts(by_node, group.counts, weight, snapshot.node_index)
+    for key, weight, group in _opinions(pod, snapshot.groups):
+        by_node = liking.setdefault(key, np.zeros(len(snapshot.nodes), dtype=np.int64))
+        add_counts(by_node, group.counts, weight, snapshot.node_index)
     return liking
 
 
-def _opinions(
-    pod: Pod, own: tuple[tuple[int, PodAffinityTerm], ...], group: PodGroup
-) -> Iterator[tuple[str, int]]:
-    """Yield topology key and weight of every term that ties the pod to pods of the group."""
-    for weight, term in own:
-        if term_selects(term, pod.namespace, group.namespace, group.labels):
-            yield term.topology_key, weight
-    if group.affinity is not NO_AFFINITY:
+def _opinions(pod: Pod, groups: FrozenGroups) -> Iterator[tuple[str, int, PodGroup]]:
+    """Yield topology key, weight and group for every term that ties the pod to placed pods."""
+    for weight, term in _own_terms(pod):
+        for group in groups.worth_matching(term.selector):
+            if term_selects(term, pod.namespace, group.namespace, group.labels):
+                yield term.topology_key, weight, group
+    if not groups.with_terms:  # the common case, much quicker than walking an empty mapping
+        return
+    for group in groups.with_terms.values():
         for weight, term in _standing_terms(group):
             if term_selects(term, group.namespace, pod.namespace, pod.labels):
-                yield term.topology_key, weight
+                yield term.topology_key, weight, group
 
 
 def _own_terms(pod: Pod) -> Iterator[tuple[int, PodAffinityTerm]]:

@@ -9,7 +9,7 @@ from moorage_policies.state.events import (
     PodDeleted,
     PodsListed,
 )
-from moorage_policies.state.groups import GroupKey, PodGroup, group_key
+from moorage_policies.state.groups import FrozenGroups, GroupKey, PodGroup, group_key
 from moorage_policies.state.node_table import ABSENT, LabelColumn, NodeTable, TaintGroups
 from moorage_policies.state.snapshot import MAX_QUANTITY, Snapshot
 from moorage_policies.state.state import ClusterState, snapshot_of
@@ -19,6 +19,7 @@ __all__ = [
     "MAX_QUANTITY",
     "ClusterState",
     "Event",
+    "FrozenGroups",
     "GroupKey",
     "LabelColumn",
     "NodeChanged",

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from moorage_policies.state.groups import GroupKey, PodGroup
+from moorage_policies.state.groups import FrozenGroups
 from moorage_policies.state.node_table import NodeTable
 from moorage_policies.types import PODS, IntArray, Node, Pod
 
@@ -28,7 +28,6 @@ class Snapshot:
         assumed: pods that were told to bind and are not confirmed yet, by UID.
         nominated: pending pods that hold room on their ``nominated_node``, by UID.
         groups: live placed pods counted by node, in groups that neighbour rules treat alike.
-        groups_with_terms: those groups whose pods have inter-pod (anti-)affinity of their own.
     """
 
     generation: int
@@ -40,8 +39,7 @@ class Snapshot:
     pending: Mapping[str, Pod]
     assumed: Mapping[str, Pod]
     nominated: Mapping[str, Pod]
-    groups: Mapping[GroupKey, PodGroup]
-    groups_with_terms: Mapping[GroupKey, PodGroup]
+    groups: FrozenGroups
 
     @property
     def nodes(self) -> tuple[Node, ...]:

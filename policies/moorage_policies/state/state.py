@@ -137,7 +137,6 @@ class ClusterState:
         """Return the cluster as it is now; the same object while nothing changed."""
         if self._snapshot is None or self._snapshot.generation != self._generation:
             view = self._ledger.view()
-            groups, groups_with_terms = self._groups.freeze()
             self._snapshot = Snapshot(
                 generation=self._generation,
                 table=view.table,
@@ -148,8 +147,7 @@ class ClusterState:
                 pending=self._pending.freeze(),
                 assumed=self._assumed.freeze(),
                 nominated=self._nominated.freeze(),
-                groups=groups,
-                groups_with_terms=groups_with_terms,
+                groups=self._groups.freeze(),
             )
         return self._snapshot
 

@@ -1,0 +1,1 @@
+"""``moorage demo``: the main job on a real control plane, told as one short story."""

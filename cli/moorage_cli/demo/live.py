@@ -1,0 +1,125 @@
+"""The demo on a real control plane, chapter by chapter."""
+
+from __future__ import annotations
+
+import json
+import time
+from functools import partial
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+
+from moorage_cli.control_plane.plane import ControlPlane
+from moorage_cli.demo import story
+from moorage_cli.demo.table import render
+from moorage_cli.demo.view import View, to_view
+from moorage_cli.installation import EXTENDER, Installation
+from moorage_crds.names import POOLS, ROLES, role_object_name
+
+_LOOK_EVERY_S = 0.25
+_CHAPTER_WITHIN_S = 90.0
+
+
+class LiveDemo:
+    """Tells the story on one installation; every chapter ends when its goal is seen."""
+
+    def __init__(self, installation: Installation, console: Console) -> None:
+        self._installation = installation
+        self._plane: ControlPlane = installation.plane
+        self._api = installation.plane.api
+        self._console = console
+        self._nodes = story.make_nodes()
+
+    def set_up(self) -> None:
+        """Bring up nodes, resources, priorities, the extender, the operator and the scheduler."""
+        installation = self._installation
+        installation.install()
+        installation.apply(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": story.NAMESPACE}}
+        )
+        for name, value in story.PRIORITIES.items():
+            installation.apply(
+                {
+                    "apiVersion": "scheduling.k8s.io/v1",
+                    "kind": "PriorityClass",
+                    "metadata": {"name": name},
+                    "value": value,
+                }
+            )
+        self._plane.create_nodes(self._nodes)
+        installation.start_extender()
+        installation.start_operator()
+        installation.start_scheduler()
+
+    def tell(self) -> list[story.Check]:
+        """Play all chapters and return what was checked."""
+        steps = (
+            partial(self._apply_pool, story.BATCH),
+            partial(self._apply_pool, story.CHAT),
+            partial(self._scale, "decode", story.SCALED_DECODE_REPLICAS),
+        )
+        views = []
+        for chapter, step in enumerate(steps):
+            step()
+            views.append(self._watch(chapter))
+        return [*story.check(views), self._check_binds(views[-1])]
+
+    def look(self) -> View:
+        """Return the story's state as the API server and the extender tell it."""
+        pods = self._list(f"/api/v1/namespaces/{story.NAMESPACE}/pods")
+        events = self._list(f"/api/v1/namespaces/{story.NAMESPACE}/events")
+        return to_view(pods, self._list("/api/v1/nodes"), events, self._reasons())
+
+    def _watch(self, chapter: int) -> View:
+        """Show the story until the chapter has come to its end; return the last view."""
+        deadline_s = time.monotonic() + _CHAPTER_WITHIN_S
+        title = story.CHAPTERS[chapter]
+        view = self.look()
+        with Live(console=self._console, refresh_per_second=8) as live:
+            while not story.reached(chapter, view) and time.monotonic() < deadline_s:
+                live.update(render(view, self._nodes, title))
+                time.sleep(_LOOK_EVERY_S)
+                view = self.look()
+            live.update(render(view, self._nodes, title))
+        self._console.print()
+        return view
+
+    def _check_binds(self, view: View) -> story.Check:
+        bound = sum(berth.node != "" for berth in view.berths) + len(view.preempted)
+        metrics = self._installation.fetch(f"{self._door}/metrics").decode()
+        by_us = int(_metric(metrics, 'moorage_extender_binds_total{outcome="bound"}'))
+        return story.Check(f"{by_us} of {bound} pods were bound by our bind verb", by_us == bound)
+
+    @property
+    def _door(self) -> str:
+        return self._installation.doors[EXTENDER].health
+
+    def _apply_pool(self, pool: story.PoolSpec) -> None:
+        self._api.apply(POOLS.path(story.NAMESPACE, pool.name), pool.to_manifest(), "demo-user")
+
+    def _scale(self, role: str, replicas: int) -> None:
+        path = ROLES.path(story.NAMESPACE, role_object_name(story.CHAT.name, role), "scale")
+        self._api.patch(path, {"spec": {"replicas": replicas}})
+
+    def _list(self, path: str) -> list[dict[str, Any]]:
+        return list(self._api.get(path)["items"])
+
+    def _reasons(self) -> dict[str, str]:
+        """Return why each pod sits where it does, by pod name: the newest word that says so.
+
+        A pod with a single feasible node is never ranked, so nothing is told of it.
+        """
+        answer = self._installation.fetch(f"{self._door}/debug/decisions?limit=1000")
+        reasons: dict[str, str] = {}
+        for record in json.loads(answer):  # newest first
+            if record["verb"] != "bind":
+                reasons.setdefault(record["pod"].split("/")[-1], record["reason"])
+        return reasons
+
+
+def _metric(text: str, series: str) -> float:
+    for line in text.splitlines():
+        if line.startswith(f"{series} "):
+            return float(line.split()[-1])
+    return 0.0

@@ -1,0 +1,138 @@
+"""The story that the demo tells: its nodes, its pools and what must hold at the end.
+
+Three zones of simulated 8-GPU nodes of two accelerator classes. A low-priority batch pool fills
+most of the scarce H100s; then a high-priority chat pool arrives, whose prefill role needs more
+H100s than are free. The same story runs on the real control plane and on the simulator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from moorage_cli.control_plane.simulated_nodes import A100, H100, NodeSpec
+from moorage_cli.demo.view import View
+from moorage_crds.names import API_VERSION, POOLS
+
+NAMESPACE = "demo"
+ZONES = ("harbour-a", "harbour-b", "harbour-c")
+GPUS_PER_NODE = 8
+NODES_PER_ZONE = {"h100": (H100, 2), "a100": (A100, 1)}
+PRIORITIES = {"inference-high": 100_000, "inference-low": 1_000}
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSpec:
+    """One role of a pool: replicas, GPUs a replica asks for, and its accelerator class."""
+
+    name: str
+    replicas: int
+    gpus: int
+    accelerator: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSpec:
+    """One pool of the story."""
+
+    name: str
+    priority_class: str
+    roles: tuple[RoleSpec, ...]
+
+    @property
+    def replicas(self) -> int:
+        """Return the pods that the pool wishes for."""
+        return sum(role.replicas for role in self.roles)
+
+    def role(self, name: str) -> RoleSpec:
+        """Return the role of this name."""
+        return next(role for role in self.roles if role.name == name)
+
+    def to_manifest(self) -> Mapping[str, Any]:
+        """Return the ``GPUInferencePool`` that a user would apply."""
+        return {
+            "apiVersion": API_VERSION,
+            "kind": POOLS.kind,
+            "metadata": {"name": self.name, "namespace": NAMESPACE},
+            "spec": {
+                "model": {"name": self.name, "engine": "vllm"},
+                "priorityClassName": self.priority_class,
+                "roles": [_role_manifest(role) for role in self.roles],
+            },
+        }
+
+
+def _role_manifest(role: RoleSpec) -> Mapping[str, Any]:
+    container = {
+        "name": "engine",
+        "image": "example.com/engine:1",
+        "resources": {"requests": {"cpu": "4", "memory": "32Gi"}},
+    }
+    return {
+        "name": role.name,
+        "replicas": role.replicas,
+        "accelerators": [{"class": role.accelerator, "count": role.gpus}],
+        "template": {"spec": {"containers": [container], "terminationGracePeriodSeconds": 1}},
+    }
+
+
+def make_nodes() -> tuple[NodeSpec, ...]:
+    """Return the nine nodes of the story: per zone two of H100 and one of A100."""
+    return tuple(
+        NodeSpec(f"{zone}-{kind}-{number}", gpus=GPUS_PER_NODE, gpu=model, zone=zone)
+        for zone in ZONES
+        for kind, (model, count) in NODES_PER_ZONE.items()
+        for number in range(count)
+    )
+
+
+BATCH = PoolSpec("batch", "inference-low", (RoleSpec("worker", 10, 4, "H100-80GB"),))
+CHAT = PoolSpec(
+    "chat",
+    "inference-high",
+    (RoleSpec("prefill", 3, 4, "H100-80GB"), RoleSpec("decode", 2, 8, "A100-40GB")),
+)
+"""Batch takes 40 of 48 H100s, chat's prefill asks for 12 of them: one batch pod must go."""
+
+SCALED_DECODE_REPLICAS = 3
+EXPECTED_PREEMPTIONS = 1
+
+CHAPTERS = (
+    "1. A low-priority batch pool takes most of the H100s",
+    "2. A high-priority chat pool arrives; batch makes room, no more than needed",
+    f"3. kubectl scale gir chat-decode --replicas {SCALED_DECODE_REPLICAS}",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that must hold, and whether it did."""
+
+    what: str
+    holds: bool
+
+
+def reached(chapter: int, view: View) -> bool:
+    """Return whether a chapter, counted from 0, has come to its end."""
+    left = BATCH.replicas - EXPECTED_PREEMPTIONS
+    match chapter:
+        case 0:
+            return view.placed(BATCH.name) == BATCH.replicas
+        case 1:
+            return view.placed(CHAT.name) == CHAT.replicas and view.placed(BATCH.name) == left
+        case _:
+            return view.placed(CHAT.name, "decode") == SCALED_DECODE_REPLICAS
+
+
+def check(views: Sequence[View]) -> list[Check]:
+    """Return what must hold of the views at the end of each chapter."""
+    told = [Check(title, reached(n, views[n])) for n, title in enumerate(CHAPTERS)]
+    made_room = views[-1].preempted
+    return [
+        *told,
+        Check(
+            f"{len(made_room)} of {BATCH.replicas} batch pods made room, as many as needed",
+            len(made_room) == EXPECTED_PREEMPTIONS,
+        ),
+    ]
