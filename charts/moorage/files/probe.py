@@ -12,12 +12,12 @@ DEADLINE_S = 120.0
 def ask(address: str) -> str:
     """Return what is wrong, empty when all is well."""
     try:
-        with urllib.request.urlopen(address, timeout=5) as answer:
-            return "" if answer.status == 200 else f"status {answer.status}"
+        urllib.request.urlopen(address, timeout=5).close()  # noqa: S310 - the chart's addresses
     except urllib.error.HTTPError as error:
         return f"status {error.code}: {error.read().decode(errors='replace').strip()}"
     except OSError as error:
         return str(error)
+    return ""
 
 
 end_s = time.monotonic() + DEADLINE_S

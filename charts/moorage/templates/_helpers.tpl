@@ -54,8 +54,9 @@ labels:
 {{- ternary "scheduler" "extender" (eq .Values.mode "SecondScheduler") -}}
 {{- end -}}
 
+{{/* The account is named after the program that is ours, whatever shares its pod: doctor knows it. */}}
 {{- define "moorage.serviceAccountName" -}}
-{{- .account.name | default (printf "%s-%s" (include "moorage.fullname" .root) .component) -}}
+{{- .account.name | default (printf "%s-%s" (include "moorage.fullname" .root) .program) -}}
 {{- end -}}
 
 {{/* A program's settings as environment variables. Call with prefix and settings. */}}
@@ -86,7 +87,7 @@ resources:
 {{- end }}
 {{- end -}}
 
-{{/* What every pod's spec has. Call with root, component, pod and account. */}}
+{{/* What every pod's spec has. Call with root, component, pod, account and program. */}}
 {{- define "moorage.podSpec" -}}
 serviceAccountName: {{ include "moorage.serviceAccountName" . }}
 securityContext:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -14,12 +15,14 @@ from typing import Any
 import pytest
 import urllib3
 import yaml
+from typer.testing import CliRunner
 
 from moorage_cli.chart.helm import NAMESPACE, Helm
 from moorage_cli.control_plane import ControlPlane, gpu_nodes
 from moorage_cli.control_plane.binaries import find_binaries
 from moorage_cli.control_plane.ports import free_ports
 from moorage_cli.control_plane.processes import ProcessGroup, wait_until
+from moorage_cli.doctor.command import app
 
 PODS = "/api/v1/namespaces/default/pods"
 LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/moorage-scheduler"
@@ -117,6 +120,14 @@ def binds(health_port: int) -> float:
     return sum(float(line.split()[-1]) for line in lines)
 
 
+def doctor(plane: ControlPlane, health_port: int) -> dict[str, str]:
+    """What ``moorage doctor`` finds, by check."""
+    address = f"http://127.0.0.1:{health_port}"
+    arguments = ["--kubeconfig", str(plane.kubeconfig), "--json", "--extender", address]
+    findings = json.loads(CliRunner().invoke(app, arguments).stdout)
+    return {finding["check"]: finding["level"] for finding in findings}
+
+
 def pod(name: str, gpus: int, scheduler: str = "moorage-scheduler") -> dict[str, Any]:
     limits = {"limits": {"nvidia.com/gpu": str(gpus)}} if gpus else {}
     container = {"name": "c", "image": "example.com/c", "resources": limits}
@@ -156,6 +167,9 @@ def test_the_second_scheduler_places_gpu_pods_through_the_extender(
         "the Lease is renewed",
         deadline_s=30.0,
     )
+    assert doctor(plane, health).items() >= {
+        ("custom resources", "ok"), ("RBAC", "ok"), ("extender", "ok"), ("scheduler", "ok")
+    }  # fmt: skip
     plane.delete_nodes([gpu.name, "second-without-gpus"])
 
 
@@ -196,6 +210,7 @@ def test_an_admins_scheduler_reaches_the_extender_by_its_certificate_alone(
         plane.api.create(PODS, pod(f"of-{scheduler}", 1, scheduler))
         assert installed.placed(f"of-{scheduler}") == gpu.name
     assert binds(health) == 2
+    assert doctor(plane, health)["RBAC"] == "ok"
     plane.delete_nodes([gpu.name])
     folder, bind = folders["client"], f"https://{ADDRESS}:{verbs}/bind"
     authority = str(folder / "ca.crt")
