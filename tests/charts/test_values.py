@@ -64,6 +64,10 @@ from moorage_policies.errors import BadInputError
             "top-node", id="unknown-form",
         ),
         pytest.param(
+            "extender.service.clusterIp", "extender.svc", "/extender/service/clusterIp", "pattern",
+            id="name-for-an-address",
+        ),
+        pytest.param(
             "extender.service.tls.source", "Vault", "/extender/service/tls/source", "CertManager",
             id="unknown-source",
         ),

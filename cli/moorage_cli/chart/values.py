@@ -164,11 +164,11 @@ class Service(Block):
     port: PortNumber = 443
     """Port of the Service."""
 
-    cluster_ip: str = ""
+    cluster_ip: Annotated[str, Field(pattern=r"^[0-9a-fA-F.:]*$")] = ""
     """Fixed address out of the Service range, for a scheduler without cluster DNS; it is put into
     the certificate. Empty: the cluster chooses, and the scheduler needs DNS."""
 
-    listen_address: str = "0.0.0.0"  # noqa: S104 - mutual TLS guards it
+    listen_address: Annotated[str, Field(pattern=r"^[0-9a-fA-F.:]+$")] = "0.0.0.0"  # noqa: S104 - mutual TLS guards it
     """Address that the verbs listen on; :: on IPv6 clusters."""
 
     tls: Tls = Tls()

@@ -23,7 +23,7 @@ from moorage_cli.control_plane.errors import (
     MissingBinariesError,
     UnknownMinorError,
 )
-from moorage_cli.control_plane.obtain import obtain_binaries
+from moorage_cli.control_plane.obtain import obtain_binaries, obtain_helm
 from moorage_cli.control_plane.toolchains import (
     KUBERNETES_VERSIONS,
     Toolchain,
@@ -163,6 +163,14 @@ def test_everything_is_built_once_from_pinned_modules(go_log: Path) -> None:
     assert all(path.parent.name == "go9.9.9" for path in first.paths.values())
 
 
+def test_helm_is_built_by_itself_as_its_project_stamps_it(go_log: Path) -> None:
+    path = obtain_helm(ignore, hosts=None)
+    assert obtain_helm(ignore, hosts=None) == path
+    (build,) = go_log.read_text().splitlines()
+    assert "-X helm.sh/helm/v3/internal/version.version=v3.22.0" in build
+    assert (path.name, path.parent.name) == ("helm", "go9.9.9")
+
+
 def test_a_failing_build_shows_what_go_said_and_leaves_nothing(go_log: Path) -> None:
     Path(f"{go_log}.fail").touch()
     with pytest.raises(BuildFailedError, match=r"code 3 while building kubernetes(.|\n)*mismatch"):
@@ -279,6 +287,18 @@ def test_released_programs_are_downloaded_without_go(server: Server, hosts: Host
         assert path.parent.name == DOWNLOADED
         assert path.read_text() == f"#!/bin/sh\n# {program}\n"
         assert path.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("spoiled", [False, True], ids=["as-published", "wrong-checksum"])
+def test_released_helm_is_downloaded_unless_its_checksum_is_wrong(
+    server: Server, go_log: Path, spoiled: bool
+) -> None:
+    name = f"helm-v{HELM.version}-{'-'.join(target_platform())}.tar.gz"
+    archive = tar_of(f"{'-'.join(target_platform())}/helm", b"#!/bin/sh\n# helm\n")
+    digest = "0" * 64 if spoiled else sha256(archive)
+    server.files |= {f"/{name}": archive, f"/{name}.sha256sum": f"{digest}  {name}\n".encode()}
+    path = obtain_helm(ignore, Hosts(helm=f"http://127.0.0.1:{server.server_address[1]}"))
+    assert path.parent.name == ("go9.9.9" if spoiled else DOWNLOADED)
 
 
 @pytest.mark.parametrize(
