@@ -8,11 +8,12 @@ as a whole goes back exactly as it came.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from operator import add
 from typing import Any, TypeVar
 
 import numpy as np
-from msgspec import UNSET, DecodeError, MsgspecError, Raw, Struct, UnsetType, field, json
+from msgspec import UNSET, DecodeError, MsgspecError, Raw, Struct, UnsetType, field, json, structs
 
 from moorage_crds.convert import to_pod
 from moorage_crds.objects import PodObject
@@ -98,12 +99,13 @@ def decode_request(body: bytes, kind: type[S]) -> S:
     Raises:
         BadInputError: no JSON object, or a field is missing.
     """
-    request = _read(body, json.Decoder(kind).decode, "")
+    decode: Callable[[Any], S] = _decoder(kind).decode
+    request = _read(body, decode, "")
     if not _missing(request):
         return request
     folded = {key.lower(): value for key, value in _read(body, _any_object.decode, "").items()}
     names = {name: folded[name.lower()] for name in _wire_names(kind) if name.lower() in folded}
-    request = _read(json.encode(names), json.Decoder(kind).decode, "")
+    request = _read(json.encode(names), decode, "")
     if missing := _missing(request):
         raise BadInputError("is missing; send every field of the request", field=missing)
     return request
@@ -241,5 +243,10 @@ def _wire_names(kind: type[Struct]) -> tuple[str, ...]:
 
 
 def _missing(request: Struct) -> str:
-    pairs = zip(request.__struct_fields__, _wire_names(type(request)), strict=True)
-    return next((name for attribute, name in pairs if getattr(request, attribute) is UNSET), "")
+    values = structs.astuple(request)
+    return _wire_names(type(request))[values.index(UNSET)] if UNSET in values else ""
+
+
+@cache
+def _decoder(kind: type[S]) -> json.Decoder[S]:
+    return json.Decoder(kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -72,6 +73,8 @@ class Filter:
             decision = self._decide_on_one(args, refused, snapshot, deadline_s)
             if decision is not None:
                 return self._reply_one(args, refused, snapshot, decision)
+        # prioritize comes next: find the rows while the scheduler reads this answer
+        asyncio.get_running_loop().call_soon(nodes.rows_in, snapshot)
         if not refused:
             return Reply(self.neutral(args))
         outcome = "refused" if len(refused) == len(nodes.names) else "ok"
