@@ -152,7 +152,10 @@ def test_pods_meet_the_restricted_standard_and_mount_tokens_only_where_used(
         assert context["seccompProfile"] == {"type": "RuntimeDefault"}
         assert spec["automountServiceAccountToken"] is ("serviceAccountName" in spec)
         assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
-        assert all({"configMap", "secret"} & volume.keys() for volume in spec.get("volumes", ()))
+        assert all(
+            {"configMap", "secret", "emptyDir"} & volume.keys()
+            for volume in spec.get("volumes", ())
+        )
         for container in spec["containers"]:
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
@@ -252,15 +255,16 @@ def test_behind_a_service_only_callers_with_a_certificate_come_in(
     objects = render(**mode)
     deployment = find(objects, "Deployment", "moorage-extender")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    (volume,) = deployment["spec"]["template"]["spec"]["volumes"]
+    volumes = {v["name"]: v for v in deployment["spec"]["template"]["spec"]["volumes"]}
     for name, value in environment(container).items():
         monkeypatch.setenv(name, value)
     settings = Settings()
     assert settings.host == "0.0.0.0"
-    mount = Path(container["volumeMounts"][0]["mountPath"])
+    mounts = {mount["name"]: Path(mount["mountPath"]) for mount in container["volumeMounts"]}
+    mount = mounts["tls"]
     assert settings.tls_client_ca_file == mount / "ca.crt"
     assert settings.tls_certificate_file == mount / "tls.crt"
-    assert volume["secret"]["secretName"] == (
+    assert volumes["tls"]["secret"]["secretName"] == (
         "server" if mode == SECRET else "moorage-extender-server"
     )
     assert deployment["spec"]["replicas"] == 1

@@ -189,3 +189,15 @@ tlsConfig:
 {{- define "moorage.tls.clientSecret" -}}
 {{- .Values.extender.service.tls.clientSecret | default (printf "%s-extender-client" (include "moorage.fullname" .)) -}}
 {{- end -}}
+
+{{/* Room for temporary files and compiled kernels: the root file system is read-only. */}}
+{{- define "moorage.scratchVolume" -}}
+- name: scratch
+  emptyDir:
+    sizeLimit: 256Mi
+{{- end -}}
+
+{{- define "moorage.scratchMount" -}}
+- name: scratch
+  mountPath: /tmp
+{{- end -}}

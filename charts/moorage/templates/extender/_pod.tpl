@@ -51,8 +51,8 @@
     periodSeconds: 5
     timeoutSeconds: 5
   {{- include "moorage.container" $values | nindent 2 }}
-  {{- if or $service $values.extraVolumeMounts }}
   volumeMounts:
+  {{- include "moorage.scratchMount" . | nindent 2 }}
   {{- if $service }}
   - name: tls
     mountPath: /etc/moorage/tls
@@ -60,7 +60,6 @@
   {{- end }}
   {{- with $values.extraVolumeMounts }}
   {{- toYaml . | nindent 2 }}
-  {{- end }}
   {{- end }}
 {{- end -}}
 
