@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 MINORS ?= 1.34,1.37
 PYTEST ?= $(BIN)/pytest
 
-.PHONY: help setup lint type unit control-plane bench-quick test e2e bench demo lock crds clean
+.PHONY: help setup lint type unit control-plane bench-quick test e2e bench demo lock crds chart helm images clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -29,14 +29,19 @@ lint: $(STAMP) ## Formatting, lint rules, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m moorage_crds.render --check
+	$(BIN)/python -m moorage_cli.chart.render --check --golden
+	$(BIN)/yamllint --strict -c charts/yamllint.yaml charts tests/charts/cases tests/charts/golden
 
 type: $(STAMP) ## mypy --strict over every package
 	$(BIN)/mypy
 
-unit: $(STAMP) ## The fast lane: unit and property tests
+helm: $(STAMP) ## Get helm, as the other programs: found, downloaded or built once
+	$(BIN)/moorage control-plane build --minors "" --helm
+
+unit: $(STAMP) helm ## The fast lane: unit and property tests
 	$(PYTEST) -m "not control_plane and not kind" -n 2 -q
 
-control-plane: $(STAMP) ## Stories on a real etcd, kube-apiserver and kube-scheduler, on each minor in MINORS
+control-plane: $(STAMP) helm ## Stories on a real etcd, kube-apiserver and kube-scheduler, on each minor in MINORS
 	$(BIN)/moorage control-plane build --minors $(MINORS)
 	MOORAGE_KUBERNETES_MINORS=$(MINORS) $(PYTEST) -m control_plane -q
 
@@ -55,9 +60,25 @@ lock: ## Write requirements.lock anew from pyproject.toml: versions and hashes, 
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --no-emit-index-url \
 	  --no-annotate --no-header --python-version 3.11 --quiet -o requirements.lock
+	for program in extender operator; do \
+	  $(BIN)/uv pip compile pyproject.toml --extra $$program --constraint requirements.lock \
+	    --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
+	    --quiet -o images/requirements-$$program.lock; done
+	echo hatchling | $(BIN)/uv pip compile - --constraint requirements.lock \
+	  --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
+	  --quiet -o images/requirements-build.lock
+
+images: ## Build the images of the extender and the operator with docker
+	for program in extender operator; do \
+	  docker build --file images/Dockerfile --target $$program \
+	    --build-arg REVISION=$$(git rev-parse HEAD) \
+	    --tag registry.moorage.dev/moorage/$$program:0.1.0 .; done
 
 crds: $(STAMP) ## Render the custom resources from the models
 	$(BIN)/python -m moorage_crds.render
+
+chart: $(STAMP) ## Write what the chart takes from the code, and its rendered examples
+	$(BIN)/python -m moorage_cli.chart.render --golden
 
 clean: ## Remove what the targets made in this folder
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -20,6 +20,7 @@ ASSETS_VARIABLE: Final = "KUBEBUILDER_ASSETS"
 DOWNLOADED: Final = "release"
 
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)\.\d+")
+_VERSION_ARGUMENTS: Final = {"kubectl": ["version", "--client"], "helm": ["version", "--short"]}
 _VERSION_TIMEOUT_S: Final = 10.0
 
 
@@ -108,7 +109,7 @@ def _installed(program: str, toolchain: Toolchain) -> Path | None:
 
 
 def _version_fits(program: str, path: Path, toolchain: Toolchain) -> bool:
-    arguments = ["version", "--client"] if program == "kubectl" else ["--version"]
+    arguments = _VERSION_ARGUMENTS.get(program, ["--version"])
     version = _VERSION.search(_output([str(path), *arguments]))
     if version is None:
         return False

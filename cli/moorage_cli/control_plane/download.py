@@ -28,6 +28,7 @@ class Hosts:
     kubernetes: str = "https://dl.k8s.io"
     github: str = "https://github.com"
     github_api: str = "https://api.github.com"
+    helm: str = "https://get.helm.sh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,9 @@ def release_of(toolchain: Toolchain, program: str, hosts: Hosts) -> Release:
         base = f"{hosts.github}/etcd-io/etcd/releases/download/{version}"
         name = f"etcd-{version}-{system}-{architecture}"
         return Release(f"{base}/{name}.tar.gz", f"{base}/SHA256SUMS", f"{name}/etcd")
+    if toolchain.project == "helm":
+        address = f"{hosts.helm}/helm-{version}-{system}-{architecture}.tar.gz"
+        return Release(address, f"{address}.sha256sum", f"{system}-{architecture}/helm")
     repository = "kubernetes-sigs/kwok"
     return Release(
         f"{hosts.github}/{repository}/releases/download/{version}/kwok-{system}-{architecture}",

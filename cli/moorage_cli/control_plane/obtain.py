@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Final
 
 from filelock import FileLock, Timeout
@@ -19,7 +20,7 @@ from moorage_cli.control_plane.build import build_programs
 from moorage_cli.control_plane.download import Hosts, download_programs
 from moorage_cli.control_plane.errors import BuildFailedError
 from moorage_cli.control_plane.progress import Report
-from moorage_cli.control_plane.toolchains import Toolchain, toolchains
+from moorage_cli.control_plane.toolchains import Toolchain, helm_toolchain, toolchains
 
 _LOCK_DEADLINE_S: Final = 3_600.0
 
@@ -39,6 +40,22 @@ def obtain_binaries(minor: str, report: Report, hosts: Hosts | None = Hosts()) -
         if _missing(toolchain):
             _obtain(toolchain, report, hosts)
     return find_binaries(minor)
+
+
+def obtain_helm(report: Report, hosts: Hosts | None = Hosts()) -> Path:  # noqa: B008 - frozen
+    """The helm program; when it is not found it is downloaded, else built.
+
+    Args:
+        report: told what is going on while it takes long.
+        hosts: servers to download from, ``None`` to download nothing.
+
+    Raises:
+        BuildFailedError: when it can be had in no way.
+    """
+    toolchain = helm_toolchain()
+    if _missing(toolchain):
+        _obtain(toolchain, report, hosts)
+    return find_programs(toolchain)["helm"]
 
 
 def _obtain(toolchain: Toolchain, report: Report, hosts: Hosts | None) -> None:

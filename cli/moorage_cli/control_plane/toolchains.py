@@ -14,6 +14,7 @@ from moorage_cli.control_plane.errors import UnknownMinorError
 
 KUBERNETES_VERSIONS: Final[Mapping[str, str]] = {"1.34": "1.34.10", "1.37": "1.37.1"}
 DEFAULT_MINOR: Final = "1.34"
+HELM_VERSION: Final = "3.22.0"
 
 _MODULES: Final = Path(__file__).parent / "toolchain"
 _STAMP: Final = "k8s.io/component-base/version"
@@ -30,7 +31,7 @@ class Toolchain:
     """One Go module with pinned sums, and the programs built from it.
 
     Args:
-        project: ``kubernetes``, ``etcd`` or ``kwok``.
+        project: ``kubernetes``, ``etcd``, ``kwok`` or ``helm``.
         version: three-part version without the leading ``v``.
         module: folder with ``go.mod`` and ``go.sum``.
         packages: program name to the Go package of its ``main``.
@@ -59,6 +60,29 @@ class Toolchain:
 def toolchains(minor: str) -> tuple[Toolchain, ...]:
     """The toolchains of a control plane of this Kubernetes minor (``1.34``)."""
     return (_kubernetes(minor), _etcd(), _kwok())
+
+
+def helm_toolchain() -> Toolchain:
+    """The toolchain of Helm, which renders and installs the chart."""
+    minor = KUBERNETES_VERSIONS[DEFAULT_MINOR].split(".")[1]
+    stamps = {
+        "internal/version.version": f"v{HELM_VERSION}",
+        "pkg/chartutil.k8sVersionMajor": "1",
+        "pkg/chartutil.k8sVersionMinor": minor,
+        "pkg/lint/rules.k8sVersionMajor": "1",
+        "pkg/lint/rules.k8sVersionMinor": minor,
+    }
+    module = "helm.sh/helm/v3"
+    return Toolchain(
+        project="helm",
+        version=HELM_VERSION,
+        module=_MODULES / "helm",
+        packages={"helm": f"{module}/cmd/helm"},
+        linker_flags=" ".join(
+            ["-s -w", *(f"-X {module}/{name}={value}" for name, value in stamps.items())]
+        ),
+        build_time="2 to 4 minutes",
+    )
 
 
 def target_platform() -> tuple[str, str]:

@@ -23,15 +23,17 @@ from moorage_cli.control_plane.errors import (
     MissingBinariesError,
     UnknownMinorError,
 )
-from moorage_cli.control_plane.obtain import obtain_binaries
+from moorage_cli.control_plane.obtain import obtain_binaries, obtain_helm
 from moorage_cli.control_plane.toolchains import (
     KUBERNETES_VERSIONS,
     Toolchain,
+    helm_toolchain,
     target_platform,
     toolchains,
 )
 
 KUBERNETES, ETCD, KWOK = toolchains("1.34")
+HELM = helm_toolchain()
 
 FAKE_GO = """#!/bin/sh
 if [ "$1" = env ]; then echo go9.9.9; exit; fi
@@ -95,6 +97,8 @@ def go_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.param("etcd", "etcd Version: 3.6.1", ETCD, True, id="etcd"),
         pytest.param("etcd", "etcd Version: 3.5.9", ETCD, False, id="old-etcd"),
         pytest.param("kwok", "kwok version v0.8.3 go1.26 (x)", KWOK, True, id="kwok"),
+        pytest.param("helm", "v3.22.4+g1234567", HELM, True, id="helm"),
+        pytest.param("helm", "v4.3.1+g1234567", HELM, False, id="other-helm"),
         pytest.param("kwok", "cannot run here", KWOK, False, id="says-no-version"),
     ],
 )
@@ -141,7 +145,7 @@ def test_unknown_minor_names_the_known_ones() -> None:
 
 @pytest.mark.parametrize("minor", KUBERNETES_VERSIONS)
 def test_pinned_versions_agree_with_the_go_modules(minor: str) -> None:
-    for toolchain in toolchains(minor):
+    for toolchain in (*toolchains(minor), helm_toolchain()):
         required = (toolchain.module / "go.mod").read_text()
         assert f" v{toolchain.version}\n" in required
         assert all(package in required for package in toolchain.packages.values())
@@ -157,6 +161,14 @@ def test_everything_is_built_once_from_pinned_modules(go_log: Path) -> None:
         ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "etcd", "kwok"]
     )
     assert all(path.parent.name == "go9.9.9" for path in first.paths.values())
+
+
+def test_helm_is_built_by_itself_as_its_project_stamps_it(go_log: Path) -> None:
+    path = obtain_helm(ignore, hosts=None)
+    assert obtain_helm(ignore, hosts=None) == path
+    (build,) = go_log.read_text().splitlines()
+    assert "-X helm.sh/helm/v3/internal/version.version=v3.22.0" in build
+    assert (path.name, path.parent.name) == ("helm", "go9.9.9")
 
 
 def test_a_failing_build_shows_what_go_said_and_leaves_nothing(go_log: Path) -> None:
@@ -285,6 +297,18 @@ def test_released_programs_are_downloaded_without_go(server: Server, hosts: Host
         assert path.parent.name == DOWNLOADED
         assert path.read_text() == f"#!/bin/sh\n# {program}\n"
         assert path.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("spoiled", [False, True], ids=["as-published", "wrong-checksum"])
+def test_released_helm_is_downloaded_unless_its_checksum_is_wrong(
+    server: Server, go_log: Path, spoiled: bool
+) -> None:
+    name = f"helm-v{HELM.version}-{'-'.join(target_platform())}.tar.gz"
+    archive = tar_of(f"{'-'.join(target_platform())}/helm", b"#!/bin/sh\n# helm\n")
+    digest = "0" * 64 if spoiled else sha256(archive)
+    server.files |= {f"/{name}": archive, f"/{name}.sha256sum": f"{digest}  {name}\n".encode()}
+    path = obtain_helm(ignore, Hosts(helm=f"http://127.0.0.1:{server.server_address[1]}"))
+    assert path.parent.name == ("go9.9.9" if spoiled else DOWNLOADED)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,95 @@
+"""The programs' own settings, as far as the chart lets them be set.
+
+A test holds these against the programs: the command line may not import them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from moorage_cli.chart.base import Block
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class ExtenderSettings(Block):
+    """Settings of the extender; one that is not set has the program's default."""
+
+    accelerators: list[str] | None = None
+    """Resources that count devices; fragmentation is scored by the first that a pod asks for."""
+
+    ranking_form: Literal["scores", "top-node", "deciding-filter"] | None = None
+    """How the ranking reaches the scheduler."""
+
+    weights: dict[str, float] | None = None
+    """Weight of each scorer; one that is left out is not asked."""
+
+    verb_deadline_s: Positive | None = None
+    """Seconds after which a verb stops scoring and answers with what it has."""
+
+    bind_timeout_s: Positive | None = None
+    """Seconds that the API server has to answer a binding; keep it below httpTimeout."""
+
+    failed_bind_memory_s: NotNegative | None = None
+    """Seconds for which a node is not offered again to a pod whose binding to it failed."""
+
+    assume_ttl_s: Positive | None = None
+    """Seconds after which a binding that the watch never confirmed stops counting."""
+
+    stale_after_s: Positive | None = None
+    """Seconds without news from the API server after which the extender is not ready."""
+
+    learn_every_s: Positive | None = None
+    """Seconds between two looks at the cluster's request mix."""
+
+    body_limit_mib: Annotated[int, Field(ge=1)] | None = None
+    """Largest request in MiB."""
+
+    decisions_kept: Annotated[int, Field(ge=0)] | None = None
+    """Decision records kept in memory for /debug/decisions."""
+
+    min_victim_runtime_s: NotNegative | None = None
+    """Seconds that a pod may run before it can be preempted."""
+
+    protected_namespaces: list[str] | None = None
+    """Namespaces whose pods are never preempted."""
+
+    drain_s: NotNegative | None = None
+    """Seconds between not being ready any more and closing the verbs, at the end."""
+
+    log_level: Literal["debug", "info", "warning", "error"] | None = None
+    """Least severe log line that is written."""
+
+
+class OperatorSettings(Block):
+    """Settings of the operator; one that is not set has the program's default."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Pools reconciled at the same time."""
+
+    calls_per_s: Positive | None = None
+    """Calls to the API server per second at most."""
+
+    settle_ms: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    """How long a wake-up of a pool waits for others to join it, milliseconds."""
+
+    spacing_ms: Annotated[int, Field(ge=0, le=60_000)] | None = None
+    """Least time between two reconciles of one pool, milliseconds."""
+
+    patience_s: Annotated[float, Field(ge=0, le=3600)] | None = None
+    """Seconds that a refused pod waits before its replica may go to another accelerator class."""
+
+    retry_cap_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+    """Longest pause between tries of a pool that fails, seconds."""
+
+    sweep_interval_s: Positive | None = None
+    """Seconds between two comparisons of pools and roles with a fresh list."""
+
+    stall_limit_s: Positive | None = None
+    """Seconds without a word of any worker after which liveness fails."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = None
+    """Least level that is logged."""
