@@ -257,13 +257,15 @@ def test_an_impossible_pool_says_which_field_and_what_to_do(
     eventually(told, what=f"a condition names {named} and a field of the spec")
 
 
-def test_gpu_pods_are_scheduled_without_the_extender(
+def test_gpu_pods_are_scheduled_when_the_extender_is_killed_in_a_burst(
     pools: Pools, installation: Installation, eventually: Eventually
 ) -> None:
+    before = pools.binds()
+    pools.apply("burst", {"worker": (20, 1)})
+    eventually(lambda: pools.binds() > before, what="the burst has begun")
     installation.stop(EXTENDER)
     try:
-        pools.apply("orphan", {"worker": (3, 2)})
-        eventually(lambda: pools.ready("orphan", 3), what="placed by the stock scheduler alone")
+        eventually(lambda: pools.ready("burst", 20), what="the stock scheduler placed the rest")
     finally:
         installation.start_extender()
         installation.plane.stop_scheduler()
@@ -279,18 +281,18 @@ def test_an_operator_killed_in_the_middle_ends_where_a_quiet_one_would(
 ) -> None:
     pools.apply("steady", {"prefill": (1, 1), "decode": (1, 1)})
     eventually(
-        lambda: pools.api.get(DEPLOYMENTS.path(pools.namespace))["items"],
-        what="the operator began to write",
+        lambda: len(pools.api.get(ROLES.path(pools.namespace))["items"]) == 2,
+        what="the operator has begun to write",
     )
     installation.stop(OPERATOR, signal.SIGKILL)
     pools.plane.kubectl(
         "scale", "gir", "steady-decode", "--replicas=2", f"--namespace={pools.namespace}"
-    ) if pools.api.get(ROLES.path(pools.namespace))["items"] else None
+    )
     installation.start_operator()
-    eventually(lambda: pools.condition("steady", "Ready")[0] == "True", what="steady is Ready")
-    assert len(pools.api.get(ROLES.path(pools.namespace))["items"]) == 2
-    assert len(pools.api.get(DEPLOYMENTS.path(pools.namespace))["items"]) == 2
-    assert len(pools.api.get(DISRUPTION_BUDGETS.path(pools.namespace))["items"]) == 2
+    eventually(lambda: pools.ready("steady", 3), what="steady is Ready and scaled", within_s=60)
+    assert len(pools.pods("steady", "decode")) == 2
+    for resource in (ROLES, DEPLOYMENTS, DISRUPTION_BUDGETS):
+        assert len(pools.api.get(resource.path(pools.namespace))["items"]) == 2
 
 
 def test_extender_and_operator_recover_from_an_api_server_restart(

@@ -223,9 +223,9 @@ class ControlPlane:
             raise ComponentFailedError(f"{component} was not started")
         return self._addresses[component]
 
-    def metrics(self, component: str) -> str:
+    def metrics(self, component: str, path: str = "/metrics") -> str:
         """A component's metrics in Prometheus text form."""
-        return self._client_of(component).raw("GET", "/metrics").decode()
+        return self._client_of(component).raw("GET", path).decode()
 
     def log_tail(self, component: str, lines: int = 50) -> str:
         """The end of a running component's log."""
