@@ -178,6 +178,37 @@ async def test_a_role_that_left_the_spec_leaves_nothing_behind(
     assert list(bench.pool()["status"]["roles"]) == ["server"]
 
 
+async def test_a_class_that_left_the_spec_serves_until_the_others_are_ready(
+    bench: Any, new_pool: Callable[..., Json], new_role: Callable[..., Json]
+) -> None:
+    bench.add_node("a1", "NVIDIA-A100-SXM4-40GB")
+    bench.apply_pool(new_pool())
+    await bench.settle()
+    bench.run_pods(place=lambda _pod: "h1")
+    await bench.settle()
+    a100 = [{"class": "A100-40GB", "count": 4}]
+    bench.apply_pool(new_pool(roles=[new_role(accelerators=a100)]))
+    await bench.settle()
+    assert bench.deployment(DEPLOYMENT)["spec"]["replicas"] == 2  # still serving
+    assert bench.deployment(workload_name("llama", "server", "A100-40GB"))["spec"]["replicas"] == 2
+    bench.run_pods(place=lambda _pod: "a1")
+    await bench.settle()
+    assert [d["metadata"]["name"] for d in bench.api.of_kind("deployments")] == [
+        workload_name("llama", "server", "A100-40GB")
+    ]
+
+
+async def test_a_role_scaled_to_nothing_drops_a_retired_class_at_once(
+    bench: Any, new_pool: Callable[..., Json], new_role: Callable[..., Json]
+) -> None:
+    bench.apply_pool(new_pool())
+    await bench.settle()
+    unknown = [{"class": "B200", "count": 4}]
+    bench.apply_pool(new_pool(roles=[new_role(accelerators=unknown, replicas=0)]))
+    await bench.settle()
+    assert bench.api.of_kind("deployments") == []
+
+
 async def test_an_environment_variable_that_left_the_template_is_removed(
     bench: Any, new_pool: Callable[..., Json], new_role: Callable[..., Json]
 ) -> None:

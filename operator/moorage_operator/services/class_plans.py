@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from moorage_crds.names import LEADER_WORKER_SETS, workload_name
+from moorage_crds.names import DEPLOYMENTS, LEADER_WORKER_SETS, workload_name
 from moorage_crds.pool import Accelerator, GPUInferencePool, Role
 from moorage_operator.children import Child
 from moorage_operator.manifests.pods import build_pod_template, to_replica_pod
@@ -49,6 +49,12 @@ class ClassPlan:
         return self.accelerator.class_
 
     @property
+    def key(self) -> tuple[str, str]:
+        """Return kind and name of the workload."""
+        groups = self.accelerator.nodes_per_replica > 1
+        return (LEADER_WORKER_SETS if groups else DEPLOYMENTS).kind, self.workload
+
+    @property
     def assigned(self) -> int:
         """Return the replicas that the live workload asks for."""
         return self.child.replicas if self.child else 0
@@ -78,6 +84,8 @@ class RolePlan:
         unplaceable: replicas that no class can take.
         problems: what is wrong with the role.
         reason: how the counts came about.
+        retired: workloads of the role that its spec no longer asks for (a class that was taken out,
+            another kind of workload) and that go only when the others are ready.
     """
 
     role: Role
@@ -88,24 +96,24 @@ class RolePlan:
     unplaceable: int
     problems: tuple[Problem, ...]
     reason: str
+    retired: tuple[Child, ...] = ()
 
 
 def plan_class(
     pool: GPUInferencePool, role: Role, accelerator: Accelerator, field: str, facts: PoolFacts
 ) -> ClassPlan:
     """Return the role's plan on a class; what is wrong with it is a problem, not an exception."""
-    name = workload_name(pool.metadata.name, role.name, accelerator.class_)
     size = accelerator.nodes_per_replica
-    kind = LEADER_WORKER_SETS.kind if size > 1 else "Deployment"
-    child = facts.children.get((kind, name))
     count = count_replicas(
         facts.pods_of(role.name, accelerator.class_),
         size,
         now_s=facts.now_s,
         patience_s=facts.patience_s,
     )
-    plan = ClassPlan(accelerator, name, child, count)
-    resolved = _resolve(accelerator.class_, child, facts)
+    name = workload_name(pool.metadata.name, role.name, accelerator.class_)
+    plan = ClassPlan(accelerator, name, None, count)
+    plan = replace(plan, child=facts.children.get(plan.key))
+    resolved = _resolve(accelerator.class_, plan.child, facts)
     if resolved is None:
         message = facts.catalog.explain_missing(accelerator.class_)
         return _refused(plan, role, "UnknownAcceleratorClass", f"{field}.class", message)
@@ -143,7 +151,7 @@ def _shaped(
         message = _explain_shortage(room, accelerator, resolved)
         wrong = "count" if resolved.resource in room.short_of else "template"
         return _refused(plan, role, "ImpossibleShape", f"{field}.{wrong}", message)
-    return ClassPlan(accelerator, plan.workload, plan.child, plan.count, template, room)
+    return replace(plan, template=template, room=room)
 
 
 def _resolve(name: str, child: Child | None, facts: PoolFacts) -> AcceleratorClass | None:
@@ -179,4 +187,4 @@ def _explain_shortage(room: Room, accelerator: Accelerator, resolved: Accelerato
 
 def _refused(plan: ClassPlan, role: Role, reason: str, field: str, message: str) -> ClassPlan:
     problem = Problem(reason, message, field=field, role=role.name)
-    return ClassPlan(plan.accelerator, plan.workload, plan.child, plan.count, problem=problem)
+    return replace(plan, problem=problem)

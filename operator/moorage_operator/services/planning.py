@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from moorage_crds.names import PRIORITY_CLASSES, role_object_name
+from moorage_crds.names import (
+    DEPLOYMENTS,
+    LEADER_WORKER_SETS,
+    PRIORITY_CLASSES,
+    ROLE_LABEL,
+    role_object_name,
+)
 from moorage_crds.pool import GPUInferencePool, Role
 from moorage_operator.children import Child
 from moorage_operator.manifests.companions import (
@@ -15,13 +21,14 @@ from moorage_operator.manifests.companions import (
 )
 from moorage_operator.manifests.objects import Manifest
 from moorage_operator.manifests.workloads import build_workload
-from moorage_operator.services.class_plans import RolePlan, plan_class
+from moorage_operator.services.class_plans import ClassPlan, RolePlan, plan_class
 from moorage_operator.services.facts import PoolFacts
 from moorage_operator.services.gpu_limit import limit_growth
 from moorage_policies.pools.problems import Problem
 from moorage_policies.pools.split import split_replicas
 
 ROLE_KIND = "GPUInferenceRole"
+WORKLOAD_KINDS = frozenset({DEPLOYMENTS.kind, LEADER_WORKER_SETS.kind})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,7 @@ def plan_pool(pool: GPUInferencePool, facts: PoolFacts) -> PoolPlan:
     ends_s = [c.count.patience_ends_s for plan in roles for c in plan.classes]
     return PoolPlan(
         manifests=tuple(manifests),
-        kept=frozenset(c.child.key for plan in roles for c in plan.classes if c.child),
+        kept=frozenset(key for plan in roles for key in _kept(plan)),
         roles=tuple(roles),
         problems=problems,
         look_again_s=min((end_s for end_s in ends_s if end_s is not None), default=None),
@@ -121,7 +128,29 @@ def _plan_role(pool: GPUInferencePool, index: int, role: Role, facts: PoolFacts)
         unplaceable=decision.value.unplaceable,
         problems=problems,
         reason=decision.reason,
+        retired=_retired(pool, role, classes, facts),
     )
+
+
+def _retired(
+    pool: GPUInferencePool, role: Role, classes: tuple[ClassPlan, ...], facts: PoolFacts
+) -> tuple[Child, ...]:
+    current = {plan.key for plan in classes}
+    return tuple(
+        child
+        for child in facts.children.values()
+        if child.resource.kind in WORKLOAD_KINDS
+        and child.labels.get(ROLE_LABEL) == role.name
+        and child.is_owned_by(pool.metadata.uid)
+        and child.key not in current
+    )
+
+
+def _kept(plan: RolePlan) -> Iterator[tuple[str, str]]:
+    """Yield what must not be removed: its classes' workloads, and retired ones still needed."""
+    yield from (option.child.key for option in plan.classes if option.child)
+    if sum(option.count.ready for option in plan.classes) < plan.wanted:
+        yield from (child.key for child in plan.retired)
 
 
 def _pool_problems(pool: GPUInferencePool, facts: PoolFacts) -> Iterator[Problem]:
