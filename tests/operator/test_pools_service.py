@@ -330,6 +330,53 @@ async def test_without_actuation_only_the_status_is_written(
             "but count is 4",
             id="gpus-against-the-count",
         ),
+        pytest.param(
+            {
+                "roles": [
+                    {
+                        "template": {
+                            "spec": {
+                                "initContainers": [
+                                    {
+                                        "name": "load",
+                                        "image": "e",
+                                        "resources": {"limits": {"nvidia.com/gpu": "8"}},
+                                    }
+                                ],
+                                "containers": [{"name": "engine", "image": "e"}],
+                            }
+                        }
+                    }
+                ]
+            },
+            "InvalidTemplate",
+            "spec.roles[0].template.spec.initContainers",
+            "ask for no more there",
+            id="init-container-takes-more-gpus",
+        ),
+        pytest.param(
+            {
+                "roles": [
+                    {
+                        "template": {
+                            "spec": {
+                                "containers": [
+                                    {
+                                        "name": "engine",
+                                        "image": "e",
+                                        "resources": {"requests": {"cpu": "banana"}},
+                                    }
+                                ]
+                            }
+                        }
+                    }
+                ]
+            },
+            "InvalidTemplate",
+            "spec.roles[0].template",
+            "banana",
+            id="no-quantity",
+        ),
     ],
 )
 async def test_bad_input_is_a_condition_with_field_and_remedy(

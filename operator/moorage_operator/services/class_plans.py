@@ -16,7 +16,7 @@ from moorage_policies.pools.classes import of_product
 from moorage_policies.pools.problems import Problem
 from moorage_policies.pools.room import Room, measure_room
 from moorage_policies.pools.split import ClassOption
-from moorage_policies.types import AcceleratorClass
+from moorage_policies.types import AcceleratorClass, Pod
 
 NO_ROOM = Room(nodes=0, accepting=0, free_replicas=0, most_replicas=0, short_of={})
 
@@ -142,16 +142,29 @@ def _shaped(
     try:
         template = build_pod_template(pool, role, accelerator, resolved)
         pod = to_replica_pod(template, pool.metadata.namespace)
+        _check_devices(pod, accelerator, resolved)
     except BadInputError as error:
         place = field if accelerator.template else field.partition(".accelerators")[0]
         message = str(error).removeprefix(f"{error.field}: ")
-        return _refused(plan, role, "InvalidTemplate", f"{place}.{error.field}", message)
+        wrong = error.field or "template"
+        return _refused(plan, role, "InvalidTemplate", f"{place}.{wrong}", message)
     room = measure_room(facts.snapshot, resolved, pod, accelerator.nodes_per_replica)
     if room.is_impossible and not _waits_for_nodes(pool):
         message = _explain_shortage(room, accelerator, resolved)
         wrong = "count" if resolved.resource in room.short_of else "template"
         return _refused(plan, role, "ImpossibleShape", f"{field}.{wrong}", message)
     return replace(plan, template=template, room=room)
+
+
+def _check_devices(pod: Pod, accelerator: Accelerator, resolved: AcceleratorClass) -> None:
+    """Raise ``BadInputError`` when the pod would take other devices than its class declares."""
+    asked = pod.requests.get(resolved.resource, 0)
+    if asked != accelerator.count:
+        raise BadInputError(
+            f"the pod would take {asked} {resolved.resource} with its init containers, but count "
+            f"is {accelerator.count}; ask for no more there",
+            field="template.spec.initContainers",
+        )
 
 
 def _resolve(name: str, child: Child | None, facts: PoolFacts) -> AcceleratorClass | None:
