@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from moorage_crds.names import LEADER_WORKER_SETS
 from moorage_crds.pool import Accelerator, GPUInferencePool, Role
@@ -34,6 +34,7 @@ class ClassPlan:
         template: complete pod template, ``None`` when the class cannot be used as written.
         room: what the class offers to one more replica.
         problem: why the class cannot be used.
+        surge: replicas that running plans add to the workload.
     """
 
     accelerator: Accelerator
@@ -43,6 +44,7 @@ class ClassPlan:
     template: Json | None = None
     room: Room = NO_ROOM
     problem: Problem | None = None
+    surge: int = 0
 
     @property
     def name(self) -> str:
@@ -51,8 +53,8 @@ class ClassPlan:
 
     @property
     def assigned(self) -> int:
-        """Return the replicas that the live workload asks for."""
-        return self.child.replicas if self.child else 0
+        """Return the replicas that the live workload asks for, the surge in them left out."""
+        return max(0, self.child.replicas - self.child.surge) if self.child else 0
 
     def to_option(self) -> ClassOption:
         """Return the class as the split sees it."""
@@ -105,7 +107,7 @@ def plan_class(
         now_s=facts.now_s,
         patience_s=facts.patience_s,
     )
-    plan = ClassPlan(accelerator, name, child, count)
+    plan = ClassPlan(accelerator, name, child, count, surge=facts.surges.get(name, 0))
     resolved = _resolve(accelerator.class_, child, facts)
     if resolved is None:
         message = facts.catalog.explain_missing(accelerator.class_)
@@ -144,7 +146,7 @@ def _shaped(
         message = _explain_shortage(room, accelerator, resolved)
         wrong = "count" if resolved.resource in room.short_of else "template"
         return _refused(plan, role, "ImpossibleShape", f"{field}.{wrong}", message)
-    return ClassPlan(accelerator, plan.workload, plan.child, plan.count, template, room)
+    return replace(plan, template=template, room=room)
 
 
 def _resolve(name: str, child: Child | None, facts: PoolFacts) -> AcceleratorClass | None:
@@ -180,4 +182,4 @@ def _explain_shortage(room: Room, accelerator: Accelerator, resolved: Accelerato
 
 def _refused(plan: ClassPlan, role: Role, reason: str, field: str, message: str) -> ClassPlan:
     problem = Problem(reason, message, field=field, role=role.name)
-    return ClassPlan(plan.accelerator, plan.workload, plan.child, plan.count, problem=problem)
+    return replace(plan, problem=problem)

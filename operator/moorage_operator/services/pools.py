@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -22,6 +22,7 @@ from moorage_operator.manifests.objects import Manifest
 from moorage_operator.manifests.templates import Json
 from moorage_operator.services.conditions import Finding, write_conditions
 from moorage_operator.services.facts import PoolFacts
+from moorage_operator.services.outcome import Outcome
 from moorage_operator.services.planning import PoolPlan, plan_pool
 from moorage_operator.services.pool_pods import PoolKey
 from moorage_operator.services.records import read_pool_record
@@ -30,19 +31,6 @@ from moorage_operator.services.view import ClusterView, PoolRecord
 from moorage_operator.services.writing import Writer
 from moorage_policies.errors import BadInputError
 from moorage_policies.pools.problems import Problem
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a reconcile ended.
-
-    Args:
-        is_refused: the API server refused a part of it; it should be tried again, later and later.
-        look_again_s: seconds after which the same facts would give another plan.
-    """
-
-    is_refused: bool = False
-    look_again_s: float | None = None
 
 
 class PoolsService:
