@@ -11,19 +11,12 @@ from msgspec import json
 
 from moorage_extender.context import Context
 from moorage_extender.health import Health
-from moorage_extender.openapi import describe_bodies
+from moorage_extender.openapi import describe_verbs
 from moorage_extender.verbs.bind import Bind, Binder
 from moorage_extender.verbs.calls import JSON, endpoint
 from moorage_extender.verbs.filter import Filter
 from moorage_extender.verbs.preempt import Preempt
 from moorage_extender.verbs.prioritize import Prioritize
-
-SUMMARIES = {
-    "filter": "Take out nodes whose room is spoken for",
-    "prioritize": "Score nodes 0 to 10 for one pod",
-    "preempt": "Choose whom to evict, or veto",
-    "bind": "Bind one pod to one node",
-}
 
 
 def make_verbs_app(ctx: Context, binder: Binder) -> FastAPI:
@@ -36,10 +29,9 @@ def make_verbs_app(ctx: Context, binder: Binder) -> FastAPI:
         "bind": endpoint(Bind(ctx, binder), ctx),
     }
     for verb, answer in routes.items():
-        app.add_api_route(
-            f"/{verb}", answer, methods=["POST"], summary=SUMMARIES[verb], operation_id=verb
-        )
-    describe_bodies(app)
+        # plain routes: requests pass neither through dependencies nor through models
+        app.add_route(f"/{verb}", answer, methods=["POST"])
+    describe_verbs(app)
     return app
 
 

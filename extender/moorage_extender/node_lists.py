@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 
 import numpy as np
 from msgspec import Raw
@@ -26,7 +27,7 @@ class NodeList:
         items: each whole node as it came; ``None`` when only names came.
     """
 
-    __slots__ = ("_index", "_prefixes", "_rows", "items", "names", "raw")
+    __slots__ = ("_index", "_rows", "items", "names", "raw")
 
     def __init__(self, names: Sequence[str], raw: Raw, items: Sequence[Raw] | None = None) -> None:
         self.names = names
@@ -34,21 +35,19 @@ class NodeList:
         self.items = items
         self._index: Mapping[str, int] | None = None
         self._rows: IntArray = np.zeros(0, dtype=np.int64)
-        self._prefixes: list[bytes] = []
 
     def rows_in(self, snapshot: Snapshot) -> IntArray:
         """Return each node's row, ``UNKNOWN`` for one that is not in the snapshot."""
         index = snapshot.node_index
         if self._index is not index:
-            self._rows = np.array([index.get(name, UNKNOWN) for name in self.names], dtype=np.int64)
+            found = map(index.get, self.names, repeat(UNKNOWN))
+            self._rows = np.fromiter(found, dtype=np.int64, count=len(self.names))
             self._index = index
         return self._rows
 
     def encode_scores(self, scores: IntArray) -> bytes:
         """Return prioritize's answer, ``scores`` in the order of the names."""
-        if not self._prefixes:
-            self._prefixes = [wire.score_prefix(name) for name in self.names]
-        return wire.encode_scores(self._prefixes, scores.tolist())
+        return wire.encode_scores(self.names, scores)
 
     def encode_kept(self, refused: Mapping[str, str], kept: Sequence[str] | None = None) -> bytes:
         """Return filter's answer.

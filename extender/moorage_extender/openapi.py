@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -109,15 +109,27 @@ class Rejection(_Twin):
     """The field at fault, empty when the whole request is."""
 
 
-BODIES: dict[str, tuple[type[BaseModel], type[BaseModel]]] = {
-    "filter": (ExtenderArgs, ExtenderFilterResult),
-    "prioritize": (ExtenderArgs, HostPriorityList),
-    "preempt": (ExtenderPreemptionArgs, ExtenderPreemptionResult),
-    "bind": (ExtenderBindingArgs, ExtenderBindingResult),
+class Operation(NamedTuple):
+    """One verb: what it does, takes and answers."""
+
+    summary: str
+    request: type[BaseModel]
+    answer: type[BaseModel]
+
+
+OPERATIONS = {
+    "filter": Operation(
+        "Take out nodes whose room is spoken for", ExtenderArgs, ExtenderFilterResult
+    ),
+    "prioritize": Operation("Score nodes 0 to 10 for one pod", ExtenderArgs, HostPriorityList),
+    "preempt": Operation(
+        "Choose whom to evict, or veto", ExtenderPreemptionArgs, ExtenderPreemptionResult
+    ),
+    "bind": Operation("Bind one pod to one node", ExtenderBindingArgs, ExtenderBindingResult),
 }
 
 
-def describe_bodies(app: FastAPI) -> None:
+def describe_verbs(app: FastAPI) -> None:
     """Make the app's OpenAPI document tell what the verbs take and answer."""
 
     def document() -> dict[str, Any]:
@@ -129,25 +141,29 @@ def describe_bodies(app: FastAPI) -> None:
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
-    schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
-    models = {model for pair in BODIES.values() for model in pair} | {Rejection}
-    ordered = sorted(models, key=lambda model: model.__name__)
+    document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+    models = {model for one in OPERATIONS.values() for model in (one.request, one.answer)}
+    ordered = sorted(models | {Rejection}, key=lambda model: model.__name__)
     _, definitions = models_json_schema(
         [(model, "validation") for model in ordered], ref_template=REFERENCE
     )
-    schema.setdefault("components", {}).setdefault("schemas", {}).update(definitions["$defs"])
-    for verb, (request, answer) in BODIES.items():
-        operation = schema["paths"][f"/{verb}"]["post"]
-        operation["requestBody"] = {"required": True, **_content(request)}
-        operation["responses"] = {
-            "200": {"description": "Answer", **_content(answer)},
-            "400": {
-                "description": "Not a request that kube-scheduler sends",
-                **_content(Rejection),
-            },
+    document["components"] = {"schemas": definitions["$defs"]}
+    document["paths"] = {f"/{verb}": {"post": _describe(verb)} for verb in OPERATIONS}
+    return document
+
+
+def _describe(verb: str) -> dict[str, Any]:
+    operation = OPERATIONS[verb]
+    return {
+        "operationId": verb,
+        "summary": operation.summary,
+        "requestBody": {"required": True, **_content(operation.request)},
+        "responses": {
+            "200": {"description": "Answer", **_content(operation.answer)},
+            "400": {"description": "Not what kube-scheduler sends", **_content(Rejection)},
             "413": {"description": "Request larger than allowed", **_content(Rejection)},
-        }
-    return schema
+        },
+    }
 
 
 def _content(model: type[BaseModel]) -> dict[str, Any]:

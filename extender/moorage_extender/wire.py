@@ -8,20 +8,23 @@ as a whole goes back exactly as it came.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import add
 from typing import Any, TypeVar
 
+import numpy as np
 from msgspec import UNSET, DecodeError, MsgspecError, Raw, Struct, UnsetType, field, json
 
 from moorage_crds.convert import to_pod
 from moorage_crds.objects import PodObject
 from moorage_policies.errors import BadInputError
-from moorage_policies.types import Pod
+from moorage_policies.types import IntArray, Pod
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
 Part = Raw | UnsetType
 
 NULL = b"null"
+MAX_PREFIXES = 100_000
 
 
 class ExtenderArgs(Struct, gc=False):
@@ -171,19 +174,29 @@ def _refusals(refused: Mapping[str, str]) -> bytes:
     return b'"FailedNodes":{},"FailedAndUnresolvableNodes":%b,"Error":""}' % json.encode(refused)
 
 
-def score_prefix(name: str) -> bytes:
-    """Return the part of a node's score that stays the same from call to call."""
-    return b'{"Host":%b,"Score":' % json.encode(name)
+class _Prefixes(dict[str, bytes]):
+    """The part of each node's score that stays the same from call to call."""
+
+    def __missing__(self, name: str) -> bytes:
+        if len(self) >= MAX_PREFIXES:
+            self.clear()
+        prefix = self[name] = b'{"Host":%b,"Score":' % json.encode(name)
+        return prefix
 
 
-_SUFFIXES = tuple(b"%d}" % score for score in range(11))
+_prefixes = _Prefixes()
+_suffixes = tuple(b"%d}" % score for score in range(11))
 
 
-def encode_scores(prefixes: Iterable[bytes], scores: Iterable[int]) -> bytes:
+def encode_scores(names: Iterable[str], scores: IntArray) -> bytes:
     """Return prioritize's answer: one score of 0 to 10 per node, in the order given."""
-    suffixes = _SUFFIXES
-    pairs = zip(prefixes, scores, strict=True)
-    return b"[%b]" % b",".join([prefix + suffixes[score] for prefix, score in pairs])
+    pieces = list(map(_prefixes.__getitem__, names))
+    if not pieces or (scores % 10).any():
+        return b"[%b]" % b",".join(map(add, pieces, map(_suffixes.__getitem__, scores.tolist())))
+    # nothing but 0 and 10: both end in 0, so that the end of one is the separator of all
+    for index in np.flatnonzero(scores).tolist():
+        pieces[index] += b"1"
+    return b"[%b0}]" % b"0},".join(pieces)
 
 
 def encode_victims(victims: Mapping[str, tuple[Sequence[str], int]]) -> bytes:

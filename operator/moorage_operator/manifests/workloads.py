@@ -16,8 +16,8 @@ def build_workload(
     role: Role,
     accelerator: Accelerator,
     template: Json,
-    *,
     replicas: int,
+    *,
     surge: int = 0,
 ) -> Manifest:
     """Return the workload that runs ``replicas`` of the role on this class.

@@ -77,7 +77,7 @@ def plan_pool(pool: GPUInferencePool, facts: PoolFacts) -> PoolPlan:
                 plan.role,
                 c.accelerator,
                 c.template,
-                replicas=plan.counts[c.name],
+                plan.counts[c.name],
                 surge=c.surge,
             )
             for plan, c in workloads

@@ -34,6 +34,12 @@ class Verdict:
     refusals: tuple[Problem, ...]
     progress: tuple[RoleProgress, ...]
 
+    @property
+    def lacks_something(self) -> bool:
+        """Return whether a change of nodes, room or classes may help the pool."""
+        waits = any(p.placed < p.desired for p in self.progress)
+        return waits or bool(self.plan.all_problems or self.refusals)
+
 
 def judge(
     pool: GPUInferencePool, plan: PoolPlan, facts: PoolFacts, refusals: Sequence[Problem]

@@ -74,9 +74,14 @@ def why_nobody_gains(
 ) -> Problem | None:
     """Return why the disruption would help nobody; evictions need a pod of higher priority."""
     served = [m for m in record.plan.moves if m.kind == "Place"]
-    waiting = [m for m in served if (pod := seen.pods.get(m.uid)) and not pod.terminating]
+    waiting = [
+        m
+        for m in served
+        if (pod := seen.pods.get(m.uid)) and not pod.terminating and pod.node in (None, m.target)
+    ]
     if served and not waiting:
-        return Problem("BeneficiaryGone", "the pods that room is made for are gone")
+        message = "the pods that room is made for are gone or found room elsewhere"
+        return Problem("BeneficiaryGone", message)
     if move.kind == "Evict":
         pod = seen.pods[move.uid]
         floor = pod.priority + (0 if params.same_tier_eviction else 1)

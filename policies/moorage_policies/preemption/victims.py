@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from moorage_policies.preemption.weighing import PreemptionParams, Weighing
+from moorage_policies.preemption.weighing import Offer, PreemptionParams, Weighing
 from moorage_policies.state import Snapshot
 from moorage_policies.types import Decision, DisruptionBudget, Pod
 
@@ -70,14 +71,22 @@ def choose_victims(
     if roomy and age_s < params.trust_snapshot_s:
         return Decision({}, f"{roomy[0]} has room already: the next try needs no eviction", facts)
     if not kept:
-        return Decision({}, "no candidate passes every rule", facts)
+        return Decision({}, f"nobody may make room: {_tally(offers)}", facts)
     best = min(kept, key=lambda name: (kept[name].harm, name))
     facts["harm"] = kept[best].harm._asdict()
     chosen = kept if params.keep == "all" else {best: kept[best]}
     answer = {
         name: Victims(offer.uids(), offer.harm.budget_violations) for name, offer in chosen.items()
     }
-    return Decision(answer, f"{best} loses least: {len(answer[best].uids)} victims", facts)
+    return Decision(
+        answer, f"{best} loses least of {len(kept)}, evicting {len(answer[best].uids)}", facts
+    )
+
+
+def _tally(offers: Mapping[str, Offer]) -> str:
+    """Return the most frequent causes for which nodes were dropped."""
+    causes = Counter(offer.dropped for offer in offers.values())
+    return "; ".join(f"{cause} ({n} of {len(offers)})" for cause, n in causes.most_common(3))
 
 
 def _veto(pod: Pod, params: PreemptionParams, age_s: float, planner: PlannerWord) -> str:

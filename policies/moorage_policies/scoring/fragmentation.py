@@ -8,7 +8,10 @@ import numpy as np
 
 from moorage_policies.scoring.mix import MixLearner, RequestMix, shape_of
 from moorage_policies.state import Snapshot
-from moorage_policies.types import CPU, MEMORY, FloatArray, IntArray, Pod
+from moorage_policies.types import CPU, MEMORY, BoolArray, FloatArray, IntArray, Pod
+
+MAX_GPUS = 4096
+"""More devices than any node has; what asks for more fits nowhere."""
 
 
 def stranded_delta(
@@ -31,7 +34,8 @@ def stranded_delta(
     """
     left = free - demand
     growth = stranded(left, shapes, share) - stranded(free, shapes, share)
-    growth[(left < 0).any(axis=1) & (demand > 0).any()] = np.inf
+    asked = demand > 0
+    growth[_any_below(left[:, asked], np.zeros(np.count_nonzero(asked)))] = np.inf
     return growth
 
 
@@ -40,10 +44,24 @@ def stranded(free: IntArray, shapes: IntArray, share: FloatArray) -> FloatArray:
 
     Arguments are those of ``stranded_delta``. An over-committed node strands nothing.
     """
-    too_big = shapes[:, 0] > free[:, :1]  # (nodes, classes)
-    for column in range(1, free.shape[1]):
-        too_big |= shapes[:, column] > free[:, column : column + 1]
-    return np.maximum(free[:, 0], 0) * (too_big @ share)
+    gpus = np.clip(free[:, 0], 0, MAX_GPUS)
+    levels = np.arange(min(int(shapes[:, 0].max()), MAX_GPUS) + 1)
+    lost = levels * ((shapes[:, 0] > levels[:, None]) @ share)  # at the top level nothing is
+    stranded_gpus: FloatArray = lost[np.minimum(gpus, len(lost) - 1)]
+    # most nodes lack nothing but GPUs; only where something else may be short is each shape tried
+    short = np.flatnonzero(_any_below(free[:, 1:], shapes[:, 1:].max(axis=0)))
+    if len(short):
+        misfits = (shapes > free[short, None, :]).any(axis=2)  # (short nodes, classes)
+        stranded_gpus[short] = gpus[short] * (misfits @ share)
+    return stranded_gpus
+
+
+def _any_below(amounts: IntArray, limits: IntArray | FloatArray) -> BoolArray:
+    """Return where any of the amounts is below its limit, shape ``(nodes,)``."""
+    below = np.zeros(len(amounts), dtype=bool)
+    for column, limit in enumerate(limits):  # columns are few: faster than reducing along rows
+        below |= amounts[:, column] < limit
+    return below
 
 
 class Fragmentation:
@@ -87,7 +105,7 @@ class Fragmentation:
         columns = [snapshot.resources.index(name) for name in (resource, CPU, MEMORY)]
         mix = self.mix_for(pod, snapshot)
         delta = stranded_delta(
-            snapshot.free[rows][:, columns],
+            snapshot.free.take(rows, axis=0)[:, columns],
             np.array(shape_of(pod, resource), dtype=np.int64),
             mix.shapes,
             mix.share,

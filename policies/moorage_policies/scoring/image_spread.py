@@ -8,7 +8,7 @@ from operator import is_not
 import numpy as np
 
 from moorage_policies.state import NodeTable
-from moorage_policies.types import FloatArray, Node
+from moorage_policies.types import FloatArray, IntArray, Node
 
 MAX_IMAGES = 256
 
@@ -22,10 +22,10 @@ class ImageIndex:
         self._columns: dict[str, tuple[tuple[Node, ...], FloatArray]] = {}
         self._named: tuple[NodeTable | None, bool] = (None, False)
 
-    def scaled_bytes(self, image: str, table: NodeTable) -> FloatArray | None:
-        """Return the image's bytes on each node times the share of nodes that hold it.
+    def scaled_bytes(self, image: str, table: NodeTable, rows: IntArray) -> FloatArray | None:
+        """Return the image's bytes on each row times the share of nodes that hold it.
 
-        Shape ``(nodes,)``; ``None`` when no node holds it.
+        Shape ``(rows,)``; ``None`` when no node holds it.
         """
         name = with_tag(image)
         nodes, sizes = self._columns.pop(name, ((), np.zeros(0)))
@@ -34,8 +34,8 @@ class ImageIndex:
         self._columns[name] = (table.nodes, sizes)  # last used, last out
         if len(self._columns) > MAX_IMAGES:
             del self._columns[next(iter(self._columns))]
-        holders = np.count_nonzero(sizes)
-        return sizes * (holders / len(sizes)) if holders else None
+        holders = int(np.count_nonzero(sizes))
+        return sizes[rows] * (holders / len(sizes)) if holders else None
 
 
 def with_tag(image: str) -> str:

@@ -61,6 +61,8 @@ def _opinions(pod: Pod, groups: FrozenGroups) -> Iterator[tuple[str, int, PodGro
         for group in groups.worth_matching(term.selector):
             if term_selects(term, pod.namespace, group.namespace, group.labels):
                 yield term.topology_key, weight, group
+    if not groups.with_terms:  # the common case, much quicker than walking an empty mapping
+        return
     for group in groups.with_terms.values():
         for weight, term in _standing_terms(group):
             if term_selects(term, group.namespace, pod.namespace, pod.labels):

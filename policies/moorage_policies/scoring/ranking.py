@@ -19,6 +19,7 @@ from moorage_policies.types import CPU, NVIDIA_GPU, Decision, FloatArray, IntArr
 Form = Literal["scores", "top-node", "deciding-filter"]
 
 MAX_SCORE = 10
+MANY = 50
 EQUAL_WITHIN = 1e-9
 """Totals closer than this are ties, so that the order of floating-point sums decides nothing."""
 
@@ -106,7 +107,10 @@ class Ranking:
 
     def best(self, count: int) -> IntArray:
         """Return indices of the best candidates, the chosen one first."""
-        order = np.argsort(-self.totals, kind="stable")[: count + 1]
+        among = np.arange(len(self.totals))
+        if len(among) > MANY:
+            among = np.argpartition(-self.totals, count)[: count + 1]
+        order = among[np.argsort(-self.totals[among], kind="stable")]
         if self.chosen is None:
             return order
         return np.concatenate(([self.chosen], order[order != self.chosen]))[:count]
@@ -189,8 +193,8 @@ class Ranker:
         for resource in (self._fragmentation.accelerator_of(pod), CPU):
             free = snapshot.free_of(resource)[rows[best]]
             best = best[free == free.min()]
-        names = snapshot.node_names
-        return min(best.tolist(), key=lambda index: names[rows[index]]), tied
+        first = min(map(snapshot.node_names.__getitem__, rows[best].tolist()))
+        return int(best[rows[best] == snapshot.node_index[first]][0]), tied
 
 
 def _to_scores(totals: FloatArray, chosen: int | None, form: Form) -> IntArray:

@@ -60,15 +60,13 @@ class LocalImages:
 
     def score(self, pod: Pod, snapshot: Snapshot, rows: IntArray) -> FloatArray | None:
         """Return 0 to 1 per candidate; ``None`` when no node has any of the images."""
-        held = [self._index.scaled_bytes(image, snapshot.table) for image in pod.images]
+        held = [self._index.scaled_bytes(image, snapshot.table, rows) for image in pod.images]
         sizes = [scaled for scaled in held if scaled is not None]
         if not sizes:
             return None
         most = LARGEST_IMAGE * len(pod.images)
-        total = np.sum(sizes, axis=0)[rows]
-        points: FloatArray = (np.clip(total, SMALLEST_IMAGE, most) - SMALLEST_IMAGE) / (
-            most - SMALLEST_IMAGE
-        )
+        total = np.minimum(np.maximum(np.add.reduce(sizes), SMALLEST_IMAGE), most)
+        points: FloatArray = (total - SMALLEST_IMAGE) / (most - SMALLEST_IMAGE)
         return points
 
 

@@ -27,7 +27,13 @@ Balance = Literal["change", "level"]
 FULL = 100
 HOSTNAME, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
 DEFAULT_SPREAD = ((HOSTNAME, 3), (ZONE, 5))
-POD_LABELS = ("statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index")
+OWN_LABELS = (
+    "statefulset.kubernetes.io/pod-name",
+    "apps.kubernetes.io/pod-index",
+    ZONE,  # newer API servers copy the node's topology onto a pod when it is bound
+    "topology.kubernetes.io/region",
+)
+"""Labels in which replicas of one workload differ."""
 
 
 class StockScores:
@@ -35,7 +41,7 @@ class StockScores:
 
     Args:
         balance: how NodeResourcesBalancedAllocation judges: by the node's balance after the pod
-            (``level``, releases up to 1.34) or by what the pod changes (``change``, later ones).
+            (``level``, as in 1.34) or by what the pod changes in it (``change``, as in 1.37).
         default_spread: whether pods of a workload spread by the built-in default constraints.
     """
 
@@ -69,7 +75,7 @@ class StockScores:
         if pod.spread or pod.owner is None or not self._default_spread or not pod.labels:
             return pod
         selector = LabelSelector(
-            tuple(Requirement(k, "In", (v,)) for k, v in pod.labels.items() if k not in POD_LABELS)
+            tuple(Requirement(k, "In", (v,)) for k, v in pod.labels.items() if k not in OWN_LABELS)
         )
         constraints = tuple(
             TopologySpread(key, max_skew, hard=False, selector=selector)

@@ -121,7 +121,7 @@ def test_who_is_never_evicted(fields: dict[str, Any], protection: Protection) ->
         params=PreemptionParams(protection=protection),
     )
     assert decision.value == {}
-    assert "no candidate" in decision.reason
+    assert "nobody may make room" in decision.reason
     assert decision.inputs["dropped"]
 
 

@@ -23,7 +23,7 @@ from moorage_policies.state import (
     Snapshot,
 )
 from moorage_policies.testing import make_node, make_pod
-from moorage_policies.types import Node, Pod
+from moorage_policies.types import LabelSelector, Node, Pod, Requirement
 
 TTL_S = 10.0
 NODES = ("a", "b", "c", "d")
@@ -100,6 +100,10 @@ def picture_of(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
+def labels_of(snapshot: Snapshot) -> dict[Any, Any]:
+    return {label: set(keys) for label, keys in snapshot.groups.by_label.items()}
+
+
 def _nonzero(amounts: Mapping[str, int]) -> dict[str, int]:
     return {name: amount for name, amount in amounts.items() if amount}
 
@@ -116,6 +120,7 @@ class Deliveries(RuleBasedStateMachine):
         self.slow = SlowCluster()
         self.now_s = 0.0
         self.births = 0
+        self.kept: list[tuple[Snapshot, dict[str, Any], dict[Any, Any]]] = []
 
     # --- what happens on the server -------------------------------------------------------
 
@@ -238,6 +243,11 @@ class Deliveries(RuleBasedStateMachine):
         for uid in due:
             del self.slow.assumed[uid]
 
+    @rule()
+    def a_reader_keeps_a_snapshot(self) -> None:
+        snapshot = self.state.snapshot()
+        self.kept = [*self.kept[-2:], (snapshot, picture_of(snapshot), labels_of(snapshot))]
+
     # --- what must hold -------------------------------------------------------------------
 
     @invariant()
@@ -252,6 +262,22 @@ class Deliveries(RuleBasedStateMachine):
                 pods = snapshot.pods_on(row)
                 told = sum(1 if resource == "pods" else p.requests.get(resource, 0) for p in pods)
                 assert int(snapshot.requested[row, column]) == told
+
+    @invariant()
+    def kept_snapshots_stand(self) -> None:
+        for snapshot, picture, labels in self.kept:
+            assert picture_of(snapshot) == picture
+            assert labels_of(snapshot) == labels
+
+    @invariant()
+    def groups_are_found_by_label(self) -> None:
+        groups = self.state.snapshot().groups
+        for label in (("app", "odd"), ("app", "even")):
+            selector = LabelSelector((Requirement(label[0], "In", (label[1],)),))
+            found = {id(group) for group in groups.worth_matching(selector)}
+            everywhere = groups.every.values()
+            assert found == {id(g) for g in everywhere if g.labels.get("app") == label[1]}
+            assert (label in groups.by_label) == bool(found)
 
     @invariant()
     def same_generation_is_the_same_object(self) -> None:
@@ -300,4 +326,4 @@ class Deliveries(RuleBasedStateMachine):
 
 
 TestDeliveries = Deliveries.TestCase
-TestDeliveries.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestDeliveries.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)

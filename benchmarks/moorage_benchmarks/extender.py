@@ -1,0 +1,178 @@
+"""Protocol ``extender``: the verbs over real HTTP keep-alive, beside a no-op server and two twins.
+
+Every server is a process of its own with the same cluster in memory and hears 100 node and pod
+events a second. One client asks one request at a time, as kube-scheduler does: ``filter``, then
+``prioritize`` with the same names; ``prioritize-alone`` is prioritize without a filter before it.
+The arms take turns within a round, so that a noisy minute hits all of them. CPU milliseconds are
+the server's, events and logs included, per request; MiB is its resident memory at the end.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import psutil
+import typer
+
+from moorage_benchmarks.extender_load import Load
+from moorage_benchmarks.report import OURS, Row, finish
+from moorage_cli.control_plane.ports import free_ports
+from moorage_cli.control_plane.processes import wait_until
+
+PROTOCOL = "extender"
+SEED = 1
+ARMS = ("no-op", OURS, "pydantic", "json")
+SIZES = (100, 420, 1000, 5000)
+BODIES = 40
+MIB = 1024 * 1024
+
+
+class Connection:
+    """One keep-alive connection."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._buffer = bytearray(1 << 20)
+
+    def post(self, path: str, body: bytes) -> tuple[float, bytes]:
+        """Return the seconds from sending the request to the answer's last byte, and its body."""
+        head = b"POST /%b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" % path.encode()
+        request = b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
+        started_s = time.perf_counter()
+        self._socket.sendall(request)
+        answer = bytearray()
+        while b"\r\n\r\n" not in answer:
+            answer += self._receive()
+        head_end = answer.index(b"\r\n\r\n") + 4
+        lines = bytes(answer[:head_end]).lower().split(b"\r\n")
+        length = next(int(line[15:]) for line in lines if line.startswith(b"content-length:"))
+        while len(answer) < head_end + length:
+            answer += self._receive()
+        took_s = time.perf_counter() - started_s
+        if b" 200 " not in lines[0]:
+            raise RuntimeError(f"{path}: {bytes(answer)!r}")
+        return took_s, bytes(answer[head_end:])
+
+    def _receive(self) -> memoryview:
+        count = self._socket.recv_into(self._buffer)
+        if not count:
+            raise ConnectionError("the server closed the connection")
+        return memoryview(self._buffer)[:count]
+
+
+@dataclass
+class Measured:
+    """What one arm did in one case."""
+
+    seconds: list[float] = field(default_factory=list)
+    cpu_s: float = 0.0
+
+
+def run(*, quick: bool = False, seed: int = SEED) -> list[Row]:
+    """Return the rows of every arm and size."""
+    load = Load(500 if quick else 5000, seed)
+    sizes = (100, 420) if quick else SIZES
+    rounds, asked = (1, 60) if quick else (6, 200)
+    bodies = {names: load.requests(names, BODIES) for names in sizes}
+    measured: dict[tuple[str, str], Measured] = {}
+    with ExitStack() as stack:
+        servers = {arm: stack.enter_context(_server(arm, load)) for arm in ARMS}
+        lines = {arm: Connection(port) for arm, (port, _) in servers.items()}
+        for turn in range(rounds + 1):  # the first one warms up
+            for names in sizes:
+                for arm in ARMS:
+                    process = servers[arm][1]
+                    for verb, one in _ask(lines[arm], process, bodies[names], asked).items():
+                        if turn:
+                            total = measured.setdefault((f"{verb}-{names}", arm), Measured())
+                            total.seconds += one.seconds
+                            total.cpu_s += one.cpu_s
+        memory = {arm: process.memory_info().rss / MIB for arm, (_, process) in servers.items()}
+    return [
+        Row(PROTOCOL, case, arm, metric, value, unit, seed)
+        for (case, arm), one in measured.items()
+        for metric, value, unit in _numbers(one, memory[arm])
+    ]
+
+
+def _ask(
+    line: Connection, process: psutil.Process, bodies: list[bytes], count: int
+) -> dict[str, Measured]:
+    """Ask a server ``count`` times in each way."""
+    found = {verb: Measured() for verb in ("filter", "prioritize", "prioritize-alone")}
+    before_s = _cpu_s(process)
+    for number in range(count):
+        found["filter"].seconds.append(line.post("filter", bodies[number % len(bodies)])[0])
+    found["filter"].cpu_s = _cpu_s(process) - before_s
+    pairs_before_s = _cpu_s(process)
+    for number in range(count):
+        body = bodies[number % len(bodies)]
+        line.post("filter", body)
+        found["prioritize"].seconds.append(line.post("prioritize", body)[0])
+    # what a pair costs beyond its filter
+    found["prioritize"].cpu_s = _cpu_s(process) - pairs_before_s - found["filter"].cpu_s
+    alone_before_s = _cpu_s(process)
+    for number in range(count):
+        body = bodies[number % len(bodies)]
+        found["prioritize-alone"].seconds.append(line.post("prioritize", body)[0])
+    found["prioritize-alone"].cpu_s = _cpu_s(process) - alone_before_s
+    return found
+
+
+def _numbers(one: Measured, memory_mib: float) -> Iterator[tuple[str, float, str]]:
+    milliseconds = np.array(one.seconds) * 1e3
+    for name, quantile in (("p50_ms", 50), ("p99_ms", 99), ("p999_ms", 99.9)):
+        yield name, float(np.percentile(milliseconds, quantile)), "ms"
+    yield "cpu_ms", 1e3 * one.cpu_s / len(one.seconds), "ms"
+    yield "rss_mib", memory_mib, "MiB"
+    yield "requests", len(one.seconds), "1"
+
+
+@contextmanager
+def _server(arm: str, load: Load) -> Iterator[tuple[int, psutil.Process]]:
+    """Run an arm's server in a process of its own."""
+    (port,) = free_ports(1)
+    if arm == "no-op":
+        arguments = ["moorage_benchmarks.noop_extender", str(port)]
+    else:
+        size = ["--nodes", str(load.nodes_count), "--seed", str(load.seed)]
+        arguments = ["moorage_benchmarks.extender_servers", arm, str(port), *size]
+    with subprocess.Popen([sys.executable, "-m", *arguments], stdout=subprocess.DEVNULL) as process:
+        try:
+            wait_until(lambda: _listens(port), f"{arm} listens", deadline_s=120.0)
+            yield port, psutil.Process(process.pid)
+        finally:
+            process.terminate()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+app = typer.Typer()
+
+
+@app.callback(invoke_without_command=True)
+def extender(
+    quick: Annotated[bool, typer.Option(help="500 nodes, 100 and 420 names, one round.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of cluster, events and requests.")] = SEED,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here.")] = None,
+) -> None:
+    """Measure the extender's verbs over HTTP beside a no-op server and twins."""
+    finish(run(quick=quick, seed=seed), json_file)

@@ -1,0 +1,171 @@
+"""The servers that protocol ``extender`` compares, each a process of its own with the same state.
+
+``moorage`` is the extender's own application. ``pydantic`` answers the same decisions the way that
+FastAPI's documentation shows: models in, models out. ``json`` is Starlette with the standard
+library's JSON. All hear the same events while they answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import numpy as np
+import uvicorn
+from fastapi import FastAPI
+from pydantic import BaseModel
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from moorage_benchmarks.extender_load import Load
+from moorage_cluster.bind import Binding, Bound
+from moorage_crds.convert import to_pod
+from moorage_crds.objects import PodObject
+from moorage_extender.app import make_verbs_app
+from moorage_extender.config import Settings
+from moorage_extender.context import Context
+from moorage_extender.logs import configure_logs
+from moorage_extender.verbs.bind import PodToNode
+from moorage_policies.scoring import Ranking
+from moorage_policies.state import NodesListed, PodsListed
+
+
+class ExtenderArgs(BaseModel):
+    """Request of filter and prioritize."""
+
+    Pod: dict[str, Any]
+    Nodes: dict[str, Any] | None
+    NodeNames: list[str] | None
+
+
+class FilterResult(BaseModel):
+    """Answer of filter."""
+
+    NodeNames: list[str]
+    FailedNodes: dict[str, str] = {}
+    FailedAndUnresolvableNodes: dict[str, str] = {}
+    Error: str = ""
+
+
+class HostPriority(BaseModel):
+    """One score of prioritize."""
+
+    Host: str
+    Score: int
+
+
+def _moorage(ctx: Context) -> ASGIApp:
+    async def binder(_: PodToNode) -> Binding:
+        return Bound()
+
+    return make_verbs_app(ctx, binder)
+
+
+def _rank(ctx: Context, pod: dict[str, Any], names: list[str]) -> list[int]:
+    """Return the scores by the same ranker, the plain way."""
+    snapshot = ctx.state.snapshot()
+    rows = np.array([snapshot.node_index[name] for name in names])
+    decision = ctx.ranker.rank(to_pod(msgspec.convert(pod, PodObject)), snapshot, rows)
+    ranking: Ranking = decision.value
+    scores: list[int] = ranking.scores.tolist()
+    return scores
+
+
+def _pydantic(ctx: Context) -> ASGIApp:
+    app = FastAPI()
+
+    @app.post("/filter")
+    async def filter_nodes(args: ExtenderArgs) -> FilterResult:
+        return FilterResult(NodeNames=args.NodeNames or [])
+
+    @app.post("/prioritize")
+    async def prioritize(args: ExtenderArgs) -> list[HostPriority]:
+        names = args.NodeNames or []
+        pairs = zip(names, _rank(ctx, args.Pod, names), strict=True)
+        return [HostPriority(Host=name, Score=score) for name, score in pairs]
+
+    return app
+
+
+def _json(ctx: Context) -> ASGIApp:
+    async def filter_nodes(request: Request) -> JSONResponse:
+        args = json.loads(await request.body())
+        return JSONResponse({"NodeNames": args["NodeNames"], "FailedNodes": {}, "Error": ""})
+
+    async def prioritize(request: Request) -> JSONResponse:
+        args = json.loads(await request.body())
+        names = args["NodeNames"]
+        pairs = zip(names, _rank(ctx, args["Pod"], names), strict=True)
+        return JSONResponse([{"Host": name, "Score": score} for name, score in pairs])
+
+    return Starlette(
+        routes=[
+            Route("/filter", filter_nodes, methods=["POST"]),
+            Route("/prioritize", prioritize, methods=["POST"]),
+        ]
+    )
+
+
+APPS: dict[str, Callable[[Context], ASGIApp]] = {
+    "moorage": _moorage,
+    "pydantic": _pydantic,
+    "json": _json,
+}
+
+
+async def _hear(ctx: Context, load: Load, events_per_s: float) -> None:
+    """Apply events as a watch would bring them: bytes first."""
+    for event in load.events():
+        await asyncio.sleep(1 / events_per_s)
+        ctx.state.apply(event())
+
+
+async def _serve(arm: str, port: int, load: Load, events_per_s: float) -> None:
+    ctx = Context(Settings(), clock=time.monotonic, wall_clock=time.time)
+    ctx.state.apply(NodesListed(load.nodes()))
+    ctx.state.apply(PodsListed(load.placed_pods()))
+    ctx.ranker.learn(ctx.state.snapshot())
+    gc.collect()
+    gc.freeze()  # as the extender does, for every arm
+    config = uvicorn.Config(
+        APPS[arm](ctx),
+        port=port,
+        loop="none",
+        http="httptools",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=120,
+    )
+    hearing = asyncio.create_task(_hear(ctx, load, events_per_s))
+    await uvicorn.Server(config).serve()
+    hearing.cancel()
+
+
+def main() -> None:
+    """Serve one arm until SIGTERM."""
+    import uvloop
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("arm", choices=list(APPS))
+    parser.add_argument("port", type=int)
+    parser.add_argument("--nodes", type=int, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--events-per-s", type=float, default=100.0)
+    given = parser.parse_args()
+    configure_logs("info")  # decisions are written to standard output, as in production
+    load = Load(given.nodes, given.seed)
+    uvloop.run(_serve(given.arm, given.port, load, given.events_per_s))
+
+
+if __name__ == "__main__":
+    main()
