@@ -139,6 +139,8 @@ def _surge(turn: Turn) -> Decision[Action]:  # noqa: PLR0911 - one guard after t
         return turn.fail("OwnerGone", f"the workload of {turn.move.key} is gone")
     if old is None or old.terminating:
         return turn.done(f"{turn.move.key} went by itself")
+    if turn.move.target not in turn.seen.nodes:
+        return turn.fail("TargetGone", f"node {turn.move.target} is gone")
     new = turn.replacement
     if new is None:
         return _await_newcomer(turn, workload.trouble)
@@ -183,8 +185,6 @@ def _await_newcomer(turn: Turn, trouble: str) -> Decision[Action]:
     if trouble:
         reason = "QuotaExceeded" if "exceeded quota" in trouble else "PodsRefused"
         return turn.fail(reason, trouble)
-    if turn.move.target not in turn.seen.nodes:
-        return turn.fail("TargetGone", f"node {turn.move.target} is gone")
     if turn.seen.nodes[turn.move.target].unschedulable:
         return turn.fail("TargetRefuses", f"node {turn.move.target} is cordoned")
     waiting = [pod for pod in turn.newcomers if pod.node is None]
