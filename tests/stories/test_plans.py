@@ -1,4 +1,4 @@
-"""Plans on the real control plane: one pod is exchanged for another, and nothing is lost on the way.
+"""Plans on the real control plane: one pod is exchanged for another, nothing is lost on the way.
 
 Every part runs as its own process under its own ServiceAccount, as an installation has it.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from moorage_cli.control_plane import ControlPlane, gpu_nodes
+from moorage_cli.control_plane.errors import RequestRefusedError
 from moorage_cli.installation import Installation
 from moorage_cli.plan.command import app
 from moorage_crds.names import (
@@ -242,6 +244,11 @@ def fleet(installation: Installation, tag: str, eventually: Eventually) -> Itera
         api.delete(PLANS.path("", plan))
     for pool in api.get(POOLS.path(namespace))["items"]:
         api.delete(POOLS.path(namespace, pool["metadata"]["name"]))
+    for deployment in api.get(DEPLOYMENTS.path(namespace))["items"]:
+        api.delete(DEPLOYMENTS.path(namespace, deployment["metadata"]["name"]))
+    for pod in api.get(PODS.path(namespace))["items"]:
+        with suppress(RequestRefusedError):  # one whose node is gone has no kubelet to end it
+            api.delete(PODS.path(namespace, pod["metadata"]["name"]), gracePeriodSeconds="0")
     eventually(
         lambda: not api.get(PODS.path(namespace))["items"], what="the pods are gone", within_s=60
     )
