@@ -1,190 +1,277 @@
-{{- define "moorage.fullname" -}}
-{{- if contains "moorage" .Release.Name -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-moorage" (.Release.Name | trunc 32 | trimSuffix "-") -}}
-{{- end -}}
-{{- end -}}
+"""What is next for one move that has begun."""
 
-{{- define "moorage.selectorLabels" -}}
-app.kubernetes.io/name: moorage
-app.kubernetes.io/instance: {{ .root.Release.Name }}
-app.kubernetes.io/component: {{ .component }}
-{{- end -}}
+from __future__ import annotations
 
-{{/* Labels of every object. Call with root and component. */}}
-{{- define "moorage.labels" -}}
-{{ include "moorage.selectorLabels" . }}
-app.kubernetes.io/part-of: moorage
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name (.root.Chart.Version | replace "+" "_") }}
-{{- with .root.Values.global.commonLabels }}
-{{ toYaml . }}
-{{- end }}
-{{- end -}}
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
 
-{{/* Name and labels. Call with root, component and, if not the component's, name. */}}
-{{- define "moorage.metadata" -}}
-name: {{ .name | default (printf "%s-%s" (include "moorage.fullname" .root) .component) }}
-namespace: {{ .root.Release.Namespace }}
-labels:
-  {{- include "moorage.labels" . | nindent 2 }}
-{{- end -}}
+from moorage_policies.plans import notes
+from moorage_policies.plans.checks import (
+    Problem,
+    is_marked,
+    siblings_of,
+    why_budget_closed,
+    why_nobody_gains,
+    why_protected,
+    why_rolling,
+)
+from moorage_policies.plans.observation import (
+    Action,
+    Evict,
+    Mark,
+    Observation,
+    PlanParams,
+    Workload,
+)
+from moorage_policies.plans.records import Move, MovePhase, MoveProgress, PlanRecord
+from moorage_policies.types import Decision, Pod
 
-{{- define "moorage.clusterMetadata" -}}
-name: {{ .name | default (printf "%s-%s" (include "moorage.fullname" .root) .component) }}
-labels:
-  {{- include "moorage.labels" . | nindent 2 }}
-{{- end -}}
+EvictionAnswer = Literal["evicted", "gone", "budget", "several-budgets", "busy"]
 
-{{/* Reference of an image. Call with root, image and the tag to take when none is set. */}}
-{{- define "moorage.image" -}}
-{{- $registry := .root.Values.global.imageRegistry | default .image.registry -}}
-{{- $name := ternary (printf "%s/%s" $registry .image.repository) .image.repository (ne $registry "") -}}
-{{- if .image.digest -}}
-{{- printf "%s@%s" $name .image.digest -}}
-{{- else -}}
-{{- printf "%s:%s" $name (.image.tag | default .tag) -}}
-{{- end -}}
-{{- end -}}
 
-{{/* The component that runs the extender: it names the pod, its account and its disruption budget. */}}
-{{- define "moorage.extender.component" -}}
-{{- ternary "scheduler" "extender" (eq .Values.mode "SecondScheduler") -}}
-{{- end -}}
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One move at one moment.
 
-{{- define "moorage.serviceAccountName" -}}
-{{- .account.name | default (printf "%s-%s" (include "moorage.fullname" .root) .component) -}}
-{{- end -}}
+    Args:
+        record: its plan.
+        move: the move.
+        progress: how far it is.
+        seen: the cluster.
+        params: limits.
+        now_s: Unix seconds.
+    """
 
-{{/* A program's settings as environment variables. Call with prefix and settings. */}}
-{{- define "moorage.settings" -}}
-{{- $prefix := .prefix -}}
-{{- range $key, $value := .settings }}
-- name: {{ printf "%s_%s" $prefix (upper (snakecase $key)) }}
-  value: {{ ternary $value (toJson $value) (kindIs "string" $value) | quote }}
-{{- end }}
-{{- end -}}
+    record: PlanRecord
+    move: Move
+    progress: MoveProgress
+    seen: Observation
+    params: PlanParams
+    now_s: float
 
-{{/* What every container has. Call with the container's block. */}}
-{{- define "moorage.container" -}}
-securityContext:
-  {{- toYaml .securityContext | nindent 2 }}
-{{- $requests := .resources.requests }}
-{{- $limits := .resources.limits }}
-{{- if or $requests $limits }}
-resources:
-  {{- with $requests }}
-  requests:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with $limits }}
-  limits:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-{{- end }}
-{{- end -}}
+    @property
+    def pod(self) -> Pod | None:
+        """Return the pod that the move is about, ``None`` when it is gone."""
+        return self.seen.pods.get(self.move.uid)
 
-{{/* What every pod's spec has. Call with root, component, pod and account. */}}
-{{- define "moorage.podSpec" -}}
-serviceAccountName: {{ include "moorage.serviceAccountName" . }}
-securityContext:
-  {{- toYaml .pod.securityContext | nindent 2 }}
-{{- with .pod.priorityClassName | default .root.Values.global.priorityClassName }}
-priorityClassName: {{ . }}
-{{- end }}
-{{- with .root.Values.global.imagePullSecrets }}
-imagePullSecrets:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .pod.nodeSelector }}
-nodeSelector:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .pod.affinity }}
-affinity:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .pod.tolerations }}
-tolerations:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .pod.topologySpreadConstraints }}
-topologySpreadConstraints:
-  {{- range . }}
-  - {{ toYaml . | nindent 4 | trim }}
-    {{- if not (hasKey . "labelSelector") }}
-    labelSelector:
-      matchLabels:
-        {{- include "moorage.selectorLabels" $ | nindent 8 }}
-    {{- end }}
-  {{- end }}
-{{- end }}
-{{- end -}}
+    @property
+    def newcomers(self) -> tuple[Pod, ...]:
+        """Return the owner's pods that appeared since the move began."""
+        known = set(self.progress.siblings)
+        pods = siblings_of(self.move, self.seen.pods.values())
+        return tuple(pod for pod in pods if pod.uid not in known)
 
-{{- define "moorage.podMetadata" -}}
-labels:
-  {{- include "moorage.labels" . | nindent 2 }}
-  {{- with .pod.labels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
-{{- with merge (dict) .annotations .pod.annotations }}
-annotations:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- end -}}
+    @property
+    def replacement(self) -> Pod | None:
+        """Return the newcomer on the target, ``None`` while there is none."""
+        there = [pod for pod in self.newcomers if pod.node == self.move.target]
+        recorded = [pod for pod in there if pod.uid == self.progress.replacement_uid]
+        taken = {
+            p.replacement_uid
+            for p in self.record.progress.moves
+            if p.index != self.move.index and p.replacement_uid
+        }
+        others = sorted((p for p in there if p.uid not in taken), key=lambda pod: pod.uid)
+        return next(iter((*recorded, *others)), None)
 
-{{/* The rules of one role of files/accounts.yaml, which are those that the project tests with. */}}
-{{- define "moorage.rules" -}}
-{{- $kind := .kind -}}
-{{- $name := .name -}}
-{{- range splitList "\n---\n" (.root.Files.Get "files/accounts.yaml") -}}
-{{- $document := fromYaml . -}}
-{{- if and (eq $document.kind $kind) (eq $document.metadata.name $name) -}}
-{{- toYaml $document.rules -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
+    def overdue(self, limit_s: float) -> bool:
+        """Return whether the move has been in its phase for longer than that."""
+        since_s = self.progress.phase_s
+        return since_s is not None and self.now_s - since_s >= limit_s
 
-{{/* The entry of `extenders` of a KubeSchedulerConfiguration. Call with root, url and files. */}}
-{{- define "moorage.extenderEntry" -}}
-{{- $extender := .root.Values.extender -}}
-urlPrefix: {{ .url }}
-filterVerb: filter
-prioritizeVerb: prioritize
-preemptVerb: preempt
-{{- if $extender.bind }}
-bindVerb: bind
-{{- end }}
-weight: {{ $extender.weight }}
-httpTimeout: {{ $extender.httpTimeout }}
-nodeCacheCapable: true
-ignorable: {{ $extender.ignorable }}
-{{- with $extender.managedResources }}
-managedResources:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .files }}
-enableHTTPS: true
-tlsConfig:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- end -}}
+    def fail(self, reason: str, message: str) -> Decision[Action]:
+        """Decide that the move failed."""
+        failed = notes.fail(self.progress, Problem(reason, message), self.now_s)
+        return notes.write_move(self.record.progress, failed, message)
 
-{{- define "moorage.extender.host" -}}
-{{- printf "%s-extender.%s.svc" (include "moorage.fullname" .) .Release.Namespace -}}
-{{- end -}}
+    def done(self, message: str = "") -> Decision[Action]:
+        """Decide that the move is done."""
+        done = notes.settle(self.progress, "Done", self.now_s, message=message)
+        return notes.write_move(self.record.progress, done, message or f"{self.move.key} is done")
 
-{{- define "moorage.tls.serverSecret" -}}
-{{- $tls := .Values.extender.service.tls -}}
-{{- if eq $tls.source "Secret" -}}
-{{- required "extender.service.tls.serverSecret: name the Secret with tls.crt, tls.key and ca.crt, or choose another extender.service.tls.source" $tls.serverSecret -}}
-{{- else -}}
-{{- printf "%s-extender-server" (include "moorage.fullname" .) -}}
-{{- end -}}
-{{- end -}}
+    def hold(self, problem: Problem, limit_s: float) -> Decision[Action]:
+        """Wait for what may pass, but no longer than the limit."""
+        if self.overdue(limit_s):
+            return self.fail(problem.reason, f"{problem.message}; waited {limit_s:g} s")
+        poll_s = self.params.poll_s
+        return notes.hold_move(self.record.progress, self.progress, problem, poll_s)
 
-{{- define "moorage.tls.clientSecret" -}}
-{{- .Values.extender.service.tls.clientSecret | default (printf "%s-extender-client" (include "moorage.fullname" .)) -}}
-{{- end -}}
+    def enter(self, phase: MovePhase, replacement: Pod | None = None) -> Decision[Action]:
+        """Decide to enter the next phase."""
+        entered = notes.enter(self.progress, phase, self.now_s)
+        if replacement is not None:
+            entered = notes.with_replacement(entered, replacement)
+        return notes.write_move(self.record.progress, entered, f"{self.move.key}: {phase}")
+
+
+def advance(turn: Turn) -> Decision[Action]:
+    """Return what is next for a move that has begun."""
+    return _next_of(turn)(turn)
+
+
+def after_eviction(
+    move: MoveProgress, answer: EvictionAnswer, message: str, now_s: float
+) -> MoveProgress:
+    """Return the move's progress after the Eviction API answered."""
+    if answer == "several-budgets":
+        return notes.fail(move, Problem("SeveralBudgets", message), now_s)
+    if answer in ("budget", "busy"):
+        reason = "BudgetClosed" if answer == "budget" else "ServerBusy"
+        return replace(move, reason=reason, message=message)
+    return move
+
+
+def _next_of(turn: Turn) -> Callable[[Turn], Decision[Action]]:
+    match turn.progress.phase:
+        case "Surging":
+            return _surge
+        case "Evicting":
+            return _watch_scale_back if turn.move.surges else _evict
+        case _:
+            return _place if turn.move.kind == "Place" else _await_replacement
+
+
+def _surge(turn: Turn) -> Decision[Action]:  # noqa: PLR0911 - one guard after the other
+    """Raised by one: wait for the replacement, then have exactly the old pod go."""
+    old, workload = turn.pod, _workload(turn)
+    if workload is None:
+        return turn.fail("OwnerGone", f"the workload of {turn.move.key} is gone")
+    if old is None or old.terminating:
+        return turn.done(f"{turn.move.key} went by itself")
+    if turn.move.target not in turn.seen.nodes:
+        return turn.fail("TargetGone", f"node {turn.move.target} is gone")
+    new = turn.replacement
+    if new is None:
+        return _await_newcomer(turn, workload.trouble)
+    if new.uid != turn.progress.replacement_uid:
+        named = notes.with_replacement(turn.progress, new)
+        return notes.write_move(turn.record.progress, named, f"{new.key} takes the place")
+    if not new.ready:
+        problem = Problem("ReplacementStarting", f"{new.key} is not ready yet")
+        return turn.hold(problem, turn.params.surge_deadline_s)
+    blocker = (
+        why_protected(old, turn.params)
+        or why_nobody_gains(turn.move, turn.record, turn.seen, turn.params)
+        or why_rolling(turn.move, workload)
+        or _why_inexact(turn, new)
+        or why_budget_closed(old, turn.seen.budgets)
+    )
+    if blocker is not None and not blocker.passes:
+        return turn.fail(*blocker[:2])
+    if blocker is not None:
+        return turn.hold(blocker, turn.params.surge_deadline_s)
+    if not is_marked(old):
+        return Decision(Mark(old.uid, old.namespace, old.name), f"{old.key} is to go")
+    return turn.enter("Evicting", new)
+
+
+def _why_inexact(turn: Turn, new: Pod) -> Problem | None:
+    """Return which sibling a scale-back would take instead of the marked pod.
+
+    A ReplicaSet gives up unassigned, pending and unready pods before it looks at deletion cost.
+    """
+    for pod in siblings_of(turn.move, turn.seen.pods.values()):
+        if pod.uid != new.uid and (pod.node is None or not pod.ready):
+            message = f"{pod.key} is not ready and would go instead of {turn.move.key}"
+            return Problem("SiblingNotReady", message, passes=True)
+        if pod.uid != new.uid and is_marked(pod):
+            message = f"{pod.key} is marked to go as well"
+            return Problem("SiblingMarked", message, passes=True)
+    return None
+
+
+def _await_newcomer(turn: Turn, trouble: str) -> Decision[Action]:
+    if trouble:
+        reason = "QuotaExceeded" if "exceeded quota" in trouble else "PodsRefused"
+        return turn.fail(reason, trouble)
+    if turn.seen.nodes[turn.move.target].unschedulable:
+        return turn.fail("TargetRefuses", f"node {turn.move.target} is cordoned")
+    waiting = [pod for pod in turn.newcomers if pod.node is None]
+    strays = [pod for pod in turn.newcomers if pod.node not in (None, turn.move.target)]
+    if strays and not waiting:
+        stray = strays[0]
+        message = f"{stray.key} went to {stray.node} instead of {turn.move.target}"
+        return turn.fail("LandedElsewhere", message)
+    message = f"no replacement sits on {turn.move.target} yet"
+    problem = Problem("ReplacementPending", message)
+    return turn.hold(problem, turn.params.bind_deadline_s)
+
+
+def _watch_scale_back(turn: Turn) -> Decision[Action]:
+    """The scale-back is ordered: exactly the old pod must go."""
+    old, workload = turn.pod, _workload(turn)
+    if old is None:
+        return turn.done()
+    if workload is not None and not old.terminating and workload.surge == 0:
+        live = len(siblings_of(turn.move, turn.seen.pods.values())) + 1
+        if live <= workload.desired:
+            message = f"another pod of {workload.name} went instead of {turn.move.key}"
+            return turn.fail("AnotherPodWent", message)
+    problem = Problem("PodLeaving", f"{turn.move.key} is asked to go")
+    return turn.hold(problem, turn.params.evict_deadline_s)
+
+
+def _evict(turn: Turn) -> Decision[Action]:  # noqa: PLR0911 - one guard after the other
+    """No replacement first: ask the Eviction API until the pod goes."""
+    old, move = turn.pod, turn.move
+    if old is None:
+        return turn.done() if move.kind == "Evict" else turn.enter("Binding")
+    if old.terminating:
+        problem = Problem("PodLeaving", f"{move.key} is shutting down")
+        return turn.hold(problem, turn.params.evict_deadline_s)
+    if move.kind == "Move" and move.target not in turn.seen.nodes:
+        return turn.fail("TargetGone", f"node {move.target} is gone")
+    broken = why_protected(old, turn.params) or why_nobody_gains(
+        move, turn.record, turn.seen, turn.params
+    )
+    if broken is not None:
+        return turn.fail(*broken[:2])
+    closed = why_budget_closed(old, turn.seen.budgets)
+    if closed is not None:
+        return turn.hold(closed, turn.params.evict_deadline_s)
+    if turn.overdue(turn.params.evict_deadline_s):
+        return turn.fail("NotEvictedInTime", turn.progress.message or f"{move.key} is still there")
+    return Decision(Evict(old.uid, old.namespace, old.name, turn.progress), f"{old.key} has to go")
+
+
+def _await_replacement(turn: Turn) -> Decision[Action]:
+    """Evicted: the controller makes a new pod, which belongs on the target."""
+    new, move = turn.replacement, turn.move
+    if move.target not in turn.seen.nodes:
+        return turn.fail("TargetGone", f"node {move.target} is gone")
+    if new is not None and new.uid != turn.progress.replacement_uid:
+        named = notes.with_replacement(turn.progress, new)
+        return notes.write_move(turn.record.progress, named, f"{new.key} takes the place")
+    if new is not None and new.ready:
+        return turn.done()
+    if new is not None:
+        problem = Problem("ReplacementStarting", f"{new.key} is not ready yet")
+        return turn.hold(problem, turn.params.surge_deadline_s)
+    strays = [pod for pod in turn.newcomers if pod.node is not None]
+    if strays and all(pod.node is not None for pod in turn.newcomers):
+        stray = strays[0]
+        message = f"{stray.key} went to {stray.node} instead of {move.target}"
+        return turn.fail("LandedElsewhere", message)
+    problem = Problem("ReplacementPending", f"no replacement sits on {move.target} yet")
+    return turn.hold(problem, turn.params.bind_deadline_s)
+
+
+def _place(turn: Turn) -> Decision[Action]:
+    """The room is there: the scheduler takes the pod to its place."""
+    pod, move = turn.pod, turn.move
+    if pod is None or pod.terminating:
+        return turn.fail("PodGone", f"{move.key} is gone")
+    if pod.node == move.target:
+        return turn.done()
+    if pod.node is not None:
+        return turn.done(f"{move.key} went to {pod.node} instead of {move.target}")
+    if move.target not in turn.seen.nodes:
+        return turn.fail("TargetGone", f"node {move.target} is gone")
+    problem = Problem("PodPending", f"{move.key} is not on {move.target} yet")
+    return turn.hold(problem, turn.params.bind_deadline_s)
+
+
+def _workload(turn: Turn) -> Workload | None:
+    owner = turn.move.owner
+    return turn.seen.workloads.get(owner.uid) if owner is not None else None
