@@ -6,10 +6,15 @@ Every part runs as its own process under its own ServiceAccount, as an installat
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +22,13 @@ from typer.testing import CliRunner
 
 from moorage_cli.control_plane import ControlPlane, gpu_nodes
 from moorage_cli.control_plane.errors import RequestRefusedError
-from moorage_cli.installation import Installation
+from moorage_cli.installation import OPERATOR, Installation
+from moorage_cli.manifests import SYSTEM_NAMESPACE
 from moorage_cli.plan.command import app
 from moorage_crds.names import (
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
+    LEASES,
     PLANS,
     PODS,
     POLICIES,
@@ -36,6 +43,7 @@ pytestmark = pytest.mark.control_plane
 Json = dict[str, Any]
 Eventually = Callable[..., Any]
 NODES = 3
+DYING_OPERATOR = Path(__file__).parent / "data" / "operator_that_dies.py"
 
 
 @pytest.fixture(scope="module")
@@ -459,3 +467,128 @@ def moorage(fleet: Fleet, *arguments: str) -> str:
     result = CliRunner().invoke(app, [*arguments, "--kubeconfig", kubeconfig])
     assert result.exit_code == 0, result.output
     return result.output
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("strategy", ["SurgeFirst", "EvictFirst"])
+def test_an_operator_killed_at_any_write_of_a_plan_is_taken_over_without_a_trace(
+    fleet: Fleet, strategy: str
+) -> None:
+    installation = fleet.installation
+    fleet.pool(replicas=2, strategy=strategy)
+    retire_operator(installation)
+    try:
+        for number in range(1, 30):
+            before, since = fleet.pods(), fleet.revision()
+            target = fleet.elsewhere(*before)
+            plan = fleet.plan(fleet.move(before[0], target, strategy=strategy))
+            was_killed = run_until_killed(fleet, plan, number)
+            installation.start_operator()
+            status = fleet.wait_phase(plan, "Completed")
+            retire_operator(installation)
+
+            assert [move["phase"] for move in status["moves"]] == ["Done"]
+            after = fleet.pods()
+            assert len(uids(after) - uids(before)) == 1, number
+            assert uids(before) - uids(after) == {before[0]["metadata"]["uid"]}, number
+            assert fleet.is_settled(2), number
+            if strategy == "SurgeFirst":
+                assert fleet.fewest_ready(before, since) == 2, number
+            if not was_killed:
+                break
+        assert number > 4  # proposed, approved, executing, and at least two of the move itself
+    finally:
+        installation.start_operator()
+
+
+def retire_operator(installation: Installation) -> None:
+    installation.stop(OPERATOR, signal.SIGTERM)
+    release_lease(installation)
+
+
+def release_lease(installation: Installation) -> None:
+    """Do as if the dead operator's Lease had run out."""
+    with suppress(RequestRefusedError):
+        installation.plane.api.delete(LEASES.path(SYSTEM_NAMESPACE, OPERATOR))
+
+
+def run_until_killed(fleet: Fleet, plan: str, number: int) -> bool:
+    """Run an operator that dies at a write; return whether it did before the plan was done."""
+    plane = fleet.installation.plane
+    environment = {
+        **os.environ,
+        **fleet.installation.operator_settings,
+        "MOORAGE_OPERATOR_KUBECONFIG": str(
+            plane.kubeconfig_for_service_account(SYSTEM_NAMESPACE, OPERATOR)
+        ),
+        "MOORAGE_OPERATOR_LEASE_NAMESPACE": SYSTEM_NAMESPACE,
+        "MOORAGE_OPERATOR_LISTEN_HOST": "127.0.0.1",
+        "MOORAGE_OPERATOR_LISTEN_PORT": "0",
+    }
+    command = [sys.executable, str(DYING_OPERATOR), str(number)]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        fleet.eventually(
+            lambda: process.poll() is not None or fleet.status(plan).get("phase") == "Completed",
+            what="the operator died or the plan is done",
+            within_s=60,
+        )
+        return process.poll() == -signal.SIGKILL
+    finally:
+        process.kill()
+        process.wait()
+        release_lease(fleet.installation)
+
+
+def test_a_pod_that_fits_nowhere_is_placed_after_a_move_makes_room(fleet: Fleet) -> None:
+    """Four GPUs are free, two on each of two nodes; the waiting pod needs four on one."""
+    first, second, third = (node.name for node in gpu_nodes(NODES))
+    filler(fleet, first, 4)
+    filler(fleet, second, 6)
+    gap = filler(fleet, second, 2)
+    filler(fleet, third, 8)
+    fleet.pool(replicas=1, gpus=2)
+    [old] = fleet.pods()
+    assert old["spec"]["nodeName"] == first
+    fleet.api.delete(PODS.path(fleet.namespace, gap), gracePeriodSeconds="0")
+    waiting = create_pod(fleet, "waiting", 4, schedulerName=SCHEDULER_NAME)
+    since, before = fleet.revision(), fleet.pods()
+
+    place = {
+        "index": 1,
+        "step": 1,
+        "kind": "Place",
+        "pod": {key: waiting["metadata"][key] for key in ("namespace", "name", "uid")},
+        "to": first,
+        "gpus": 4,
+    }
+    plan = fleet.plan(fleet.move(old, second), place)
+    fleet.wait_phase(plan, "Completed")
+    bound = fleet.api.get(PODS.path(fleet.namespace, "waiting"))
+    assert bound["spec"]["nodeName"] == first
+    assert [pod["spec"]["nodeName"] for pod in fleet.pods()] == [second]
+    pool_only = [(k, p) for k, p in fleet.history(since) if POOL_LABEL in p["metadata"]["labels"]]
+    assert pool_only
+    assert fleet.fewest_ready(before, since) >= 1
+
+
+def create_pod(fleet: Fleet, name: str, gpus: int, **spec: Any) -> Json:
+    resources = {"limits": {"nvidia.com/gpu": str(gpus)}}
+    manifest = {
+        "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {
+            "containers": [{"name": "c", "image": "none", "resources": resources}],
+            "tolerations": [{"operator": "Exists"}],
+            **spec,
+        },
+    }
+    return dict(fleet.api.create(PODS.path(fleet.namespace), manifest))
+
+
+def filler(fleet: Fleet, node: str, gpus: int) -> str:
+    """Fill a part of a node; return the pod's name once it runs."""
+    name = f"filler-{uuid.uuid4().hex[:6]}"
+    create_pod(fleet, name, gpus, nodeName=node)
+    path = PODS.path(fleet.namespace, name)
+    fleet.eventually(lambda: is_ready(fleet.api.get(path)), what=f"{name} runs")
+    return name

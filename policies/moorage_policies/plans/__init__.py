@@ -22,6 +22,7 @@ from moorage_policies.plans.observation import (
     Wait,
     Workload,
 )
+from moorage_policies.plans.order import order_moves
 from moorage_policies.plans.records import (
     Move,
     MoveProgress,
@@ -54,6 +55,7 @@ __all__ = [
     "decide",
     "disruptions",
     "is_marked",
+    "order_moves",
     "rivals_of",
     "why_protected",
 ]

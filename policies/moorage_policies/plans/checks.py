@@ -227,7 +227,8 @@ def _why_no_room(
     short = _shortage(pod, node, held)
     if not short:
         return None
-    passes = not _shortage(pod, node, [p for p in held if not p.terminating])
+    staying = [p for p in held if not p.terminating and p.uid not in leaving]
+    passes = not _shortage(pod, node, staying)
     message = f"node {node.name} lacks {short} for {move.key}"
     return Problem("TargetTaken", message, passes=passes)
 

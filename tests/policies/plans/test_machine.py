@@ -174,6 +174,26 @@ def test_pods_of_nodes_are_left_alone(world: Any, move: Any, kind: str) -> None:
     assert w.progress.reason in ("DaemonSetPod", "StaticPod")
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_stopped_plan_ends_only_when_what_was_asked_to_go_is_gone(
+    world: Any, move: Any, strategy: str
+) -> None:
+    w = world((move(strategy=strategy),))
+    while not w.pods["uid-chat-0"].terminating:
+        if isinstance(w.look(), Wait):
+            w.now_s += 0.5
+            for tick in (w.tick_pools, w.tick_scheduler, w.tick_kubelet, w.tick_replicaset):
+                tick()
+    w.plan = replace(w.plan, mode="Off")
+    for _ in range(3):
+        w.look()
+        assert not w.progress.has_ended
+    w.tick_kubelet()
+    w.run()
+    assert w.progress.phase == "Aborted"
+    assert w.progress.moves[0].phase == "Done"
+
+
 def test_a_recommended_plan_waits_for_approval_and_expires(world: Any, move: Any) -> None:
     w = world((move(),))
     w.plan = replace(w.plan, mode="Recommend")
