@@ -70,7 +70,12 @@ def installation(kubernetes_minor: str) -> Iterator[Installation]:
 
 
 def policy() -> Json:
-    disruption = {"maxMoves": 1000, "maxMovesPerOwner": 1000, "ownerCoolDownSeconds": 0}
+    disruption = {
+        "maxMoves": 1000,
+        "maxMovesPerOwner": 1000,
+        "ownerCoolDownSeconds": 0,
+        "podCoolDownSeconds": 0,
+    }
     return {
         "apiVersion": POLICIES.api_version,
         "kind": POLICIES.kind,
@@ -253,7 +258,8 @@ def fleet(installation: Installation, tag: str, eventually: Eventually) -> Itera
     for pool in api.get(POOLS.path(namespace))["items"]:
         api.delete(POOLS.path(namespace, pool["metadata"]["name"]))
     for deployment in api.get(DEPLOYMENTS.path(namespace))["items"]:
-        api.delete(DEPLOYMENTS.path(namespace, deployment["metadata"]["name"]))
+        with suppress(RequestRefusedError):  # one of a pool goes with it
+            api.delete(DEPLOYMENTS.path(namespace, deployment["metadata"]["name"]))
     for pod in api.get(PODS.path(namespace))["items"]:
         with suppress(RequestRefusedError):  # one whose node is gone has no kubelet to end it
             api.delete(PODS.path(namespace, pod["metadata"]["name"]), gracePeriodSeconds="0")

@@ -57,12 +57,9 @@ class PlanWriter:
 
         Raises:
             ConflictError: somebody wrote in between: read and decide again.
-            NotLeadingError: another process leads, or has led this plan since.
+            NotLeadingError: another process leads.
         """
         term = self._leading("apply-status", PLANS.kind)
-        executor = stored.plan.status.executor
-        if executor is not None and executor.fence > term.transitions:
-            raise NotLeadingError
         status = write_plan_status(
             PlanRecord(stored.record.plan, progress),
             stored.plan.status,

@@ -79,7 +79,7 @@ def barred_nodes(pod: Pod, slots: Sequence[Slot], snapshot: Snapshot) -> dict[st
         plan = mine[0].plan
         reason = f"plan {plan} keeps room for the pod on another node"
         return {name: reason for name in snapshot.node_names if name not in homes}
-    return _hidden(pod, [slot for slot in slots if slot not in mine], snapshot)
+    return _hidden(pod, [slot for slot in slots if not slot.takes(pod)], snapshot)
 
 
 def _hidden(pod: Pod, slots: Iterable[Slot], snapshot: Snapshot) -> dict[str, str]:

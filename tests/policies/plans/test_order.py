@@ -24,9 +24,8 @@ def order(moves: list[Move], free: dict[str, int], **cost: float) -> dict[int, M
 
 
 def test_room_is_freed_before_it_is_used() -> None:
-    found = order(
-        [make(0, "", "a", "Place"), make(1, "a", "b"), make(2, "b", "c")], {"c": 1} | ZERO
-    )
+    chain = [make(0, "", "a", "Place"), make(1, "a", "b"), make(2, "b", "c")]
+    found = order(chain, {"c": 1} | ZERO)
     assert [found[index].step for index in (2, 1, 0)] == [0, 1, 2]
     assert {move.strategy for move in found.values()} == {"SurgeFirst"}
 

@@ -73,8 +73,8 @@ def test_a_place_that_is_taken_is_kept_no_more(move: Any) -> None:
 
 
 def test_a_pod_to_place_is_free_to_go_where_it_fits_until_its_turn(move: Any) -> None:
-    place = move("uid-w", "b", kind="Place", source="", owner=None)
-    pod = make_pod("w", uid="uid-w", gpus=2)
+    place = move("uid-w", "b", kind="Place", source="", owner=None, gpus=3)
+    pod = make_pod("w", uid="uid-w", gpus=3)
     for phase, barred in (("Waiting", set()), ("Binding", {"a", "c"})):
         slots = open_slots([record(place, phase=phase)], 1.0)
         assert serves(pod, slots)
