@@ -1,4 +1,4 @@
-"""A real control plane for the tests that are marked ``control_plane``."""
+"""What all tests share: patience, and a real control plane for those marked ``control_plane``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from moorage_cli.control_plane import ControlPlane, NodeSpec
 from moorage_cli.control_plane.processes import wait_until
 from moorage_cli.control_plane.toolchains import DEFAULT_MINOR
+
+# no property depends on how fast the machine happens to be
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 MINORS = os.environ.get("MOORAGE_KUBERNETES_MINORS", DEFAULT_MINOR).replace(" ", "").split(",")
 

@@ -14,6 +14,13 @@ PACKAGE = "moorage_benchmarks"
 PROTOCOLS = {
     "extender": SubCommand(f"{PACKAGE}.extender", "The extender's verbs over real HTTP."),
     "scheduler": SubCommand(f"{PACKAGE}.scheduler", "Pods a second of the real kube-scheduler."),
+    "hints": SubCommand(f"{PACKAGE}.hints", "Hints to intents: accuracy and latency."),
+    "packing": SubCommand(
+        f"{PACKAGE}.packing", 'Packing by priority beside the model of "Priority Matters".'
+    ),
+    "packing-scale": SubCommand(
+        f"{PACKAGE}.packing_scale", "Packing on up to a thousand nodes, beside POP."
+    ),
     "operator": SubCommand(f"{PACKAGE}.operator", "The operator with a thousand pools."),
 }
 

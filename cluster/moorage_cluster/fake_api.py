@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -25,7 +26,7 @@ class Fault:
 
     ``status`` answers it with an error. ``drop`` breaks the connection without an answer and
     ``hang`` never answers; with ``commit`` the request takes effect before that. ``text`` answers
-    with just this, and status 200 unless another is given.
+    with just this, and status 200 unless another is given. ``location`` is where a redirect points.
     """
 
     status: int = 0
@@ -33,6 +34,7 @@ class Fault:
     message: str = "injected"
     retry_after_s: int | None = None
     text: str | None = None
+    location: str = ""
     drop: bool = False
     hang: bool = False
     commit: bool = False
@@ -151,7 +153,9 @@ class FakeApi:
             assert request.transport is not None
             request.transport.abort()
             return web.Response()
-        headers = {} if fault.retry_after_s is None else {"Retry-After": str(fault.retry_after_s)}
+        headers = {"Location": fault.location} if fault.location else {}
+        if fault.retry_after_s is not None:
+            headers["Retry-After"] = str(fault.retry_after_s)
         if fault.text is not None:
             return web.Response(text=fault.text, status=fault.status or 200, headers=headers)
         body = RefusalError(fault.status, fault.reason, fault.message).body
@@ -192,6 +196,11 @@ class FakeApi:
             raise RefusalError(410, "Expired", "too old resource version")
         response = web.StreamResponse()
         await response.prepare(request)
+        with suppress(ConnectionResetError):  # the client is gone
+            await self._send_events(response, place, since)
+        return response
+
+    async def _send_events(self, response: web.StreamResponse, place: Place, since: int) -> None:
         events, cuts, sent = self.store.collection(place).events, self._cuts, 0
         while cuts == self._cuts:
             waiting = () if self.silent else events[sent:]
@@ -200,7 +209,6 @@ class FakeApi:
                 if revision > since:
                     await response.write((json.dumps(event).encode() + b"\n") * self.repeat)
             await self._wait_for_more(events, sent, cuts)
-        return response
 
     async def _wait_for_more(self, events: Sequence[object], sent: int, cuts: int) -> None:
         async with self._changed:

@@ -198,8 +198,9 @@ class PoolSpec(Model):
     hints: Annotated[str, Field(max_length=1024)] = ""
     """Wishes for the placement in plain words; they can only express preference."""
     actuation: Actuation = "Auto"
-    """Auto: moves and scaling are carried out. Recommend: they are only written to the status. Off:
-    they are not worked out. The roles' replicas are kept in any case."""
+    """Auto: workloads are written, moved and scaled. Recommend: nothing but the status is written;
+    it says what would be. Off: the same, and moves and scaling are not worked out either. What
+    runs already stays as it is."""
 
 
 class GPUInferencePool(Model):

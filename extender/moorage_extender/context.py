@@ -6,13 +6,15 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from moorage_extender import wire
 from moorage_extender.config import Settings
 from moorage_extender.decisions import Decisions
 from moorage_extender.failures import FailedBinds, FirstFailures
 from moorage_extender.feed import Budgets
 from moorage_extender.kept_room import KeptRoom
 from moorage_extender.metrics import Metrics
-from moorage_extender.node_lists import NodeLists
+from moorage_extender.node_lists import NodeList, ScorePrefixes, decode_node_names
+from moorage_extender.remembered import Remembered
 from moorage_policies.ports import Clock
 from moorage_policies.scoring import Ranker
 from moorage_policies.state import ClusterState, Snapshot
@@ -67,7 +69,11 @@ class Context:
     decisions: Decisions = field(init=False)
     budgets: Budgets = field(default_factory=Budgets)
     metrics: Metrics = field(default_factory=Metrics)
-    node_lists: NodeLists = field(default_factory=NodeLists)
+    pods_decoded: Remembered[Pod] = field(default_factory=lambda: Remembered(wire.decode_pod))
+    names_decoded: Remembered[NodeList] = field(
+        default_factory=lambda: Remembered(decode_node_names)
+    )
+    score_prefixes: ScorePrefixes = field(default_factory=ScorePrefixes)
     pods_seen: PodsSeen = field(default_factory=PodsSeen)
 
     def __post_init__(self) -> None:

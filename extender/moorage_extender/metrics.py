@@ -68,7 +68,15 @@ class Metrics:
             ("kind",),
             registry=self.registry,
         )
+        self._observers: dict[tuple[str, str], Histogram] = {}
         self._gauges: dict[str, Gauge] = {}
+
+    def observe(self, verb: str, outcome: str, seconds: float) -> None:
+        """Count one answer and the time it took."""
+        key = (verb, outcome)
+        if key not in self._observers:
+            self._observers[key] = self.requests.labels(verb, outcome)
+        self._observers[key].observe(seconds)
 
     def watch(self, name: str, what: str, read: Callable[[], float], **labels: str) -> None:
         """Export a number that is read whenever metrics are asked for."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from itertools import repeat
 
@@ -10,12 +9,29 @@ import numpy as np
 from msgspec import Raw
 
 from moorage_extender import wire
-from moorage_policies.errors import BadInputError
 from moorage_policies.state import Snapshot
 from moorage_policies.types import IntArray
 
-REMEMBERED = 8
 UNKNOWN = -1
+
+
+class ScorePrefixes:
+    """Parts of prioritize's answer by row, made anew when nodes come or go."""
+
+    __slots__ = ("_by_name", "_by_row", "_names")
+
+    def __init__(self) -> None:
+        self._names: tuple[str, ...] = ()
+        self._by_row: list[bytes] = []
+        self._by_name: dict[str, bytes] = {}
+
+    def encode_scores(self, rows: IntArray, scores: IntArray, snapshot: Snapshot) -> bytes:
+        """Return prioritize's answer for nodes that are all in the snapshot."""
+        if self._names is not snapshot.node_names:
+            known, self._names = self._by_name, snapshot.node_names
+            self._by_name = {n: known.get(n) or wire.score_prefix(n) for n in self._names}
+            self._by_row = list(self._by_name.values())
+        return wire.encode_scores(map(self._by_row.__getitem__, rows.tolist()), scores)
 
 
 class NodeList:
@@ -47,7 +63,7 @@ class NodeList:
 
     def encode_scores(self, scores: IntArray) -> bytes:
         """Return prioritize's answer, ``scores`` in the order of the names."""
-        return wire.encode_scores(self.names, scores)
+        return wire.encode_scores(map(wire.score_prefix, self.names), scores)
 
     def encode_kept(self, refused: Mapping[str, str], kept: Sequence[str] | None = None) -> bytes:
         """Return filter's answer.
@@ -67,42 +83,12 @@ class NodeList:
         return wire.encode_filter_nodes([item for name, item in pairs if name in passing], refused)
 
 
-class NodeLists:
-    """Decodes lists of nodes and remembers the last ones by their bytes.
-
-    The scheduler sends the names that filter answered to prioritize unchanged, so the second call
-    of a pod pays neither for decoding nor for looking up rows.
-    """
-
-    __slots__ = ("_known",)
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[bytes, NodeList] = OrderedDict()
-
-    def decode(self, args: wire.ExtenderArgs) -> NodeList:
-        """Return the nodes of a filter or prioritize request.
-
-        Raises:
-            BadInputError: there is neither a list of names nor one of nodes, or it cannot be read.
-        """
-        if wire.is_null(args.node_names):
-            return _decode_nodes(args)
-        assert isinstance(args.node_names, Raw)
-        key = bytes(args.node_names)
-        known = self._known.get(key)
-        if known is None:
-            raw = Raw(key)  # a copy: the original would keep the whole request in memory
-            known = self._known[key] = NodeList(wire.decode_names(raw), raw)
-            if len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
-        else:
-            self._known.move_to_end(key)
-        return known
+def decode_node_names(raw: Raw) -> NodeList:
+    """Return the nodes of a request that names them."""
+    return NodeList(wire.decode_names(raw), raw)
 
 
-def _decode_nodes(args: wire.ExtenderArgs) -> NodeList:
-    if wire.is_null(args.nodes):
-        raise BadInputError("is null, as is Nodes; send one of them", field="NodeNames")
-    assert isinstance(args.nodes, Raw)
-    names, items = wire.decode_nodes(args.nodes)
-    return NodeList(names, args.nodes, items)
+def decode_whole_nodes(raw: Raw) -> NodeList:
+    """Return the nodes of a request that holds them whole."""
+    names, items = wire.decode_nodes(raw)
+    return NodeList(names, raw, items)

@@ -8,11 +8,12 @@ as a whole goes back exactly as it came.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from operator import add
 from typing import Any, TypeVar
 
 import numpy as np
-from msgspec import UNSET, DecodeError, MsgspecError, Raw, Struct, UnsetType, field, json
+from msgspec import UNSET, DecodeError, MsgspecError, Raw, Struct, UnsetType, field, json, structs
 
 from moorage_crds.convert import to_pod
 from moorage_crds.objects import PodObject
@@ -24,7 +25,6 @@ S = TypeVar("S", bound=Struct)
 Part = Raw | UnsetType
 
 NULL = b"null"
-MAX_PREFIXES = 100_000
 
 
 class ExtenderArgs(Struct, gc=False):
@@ -99,29 +99,40 @@ def decode_request(body: bytes, kind: type[S]) -> S:
     Raises:
         BadInputError: no JSON object, or a field is missing.
     """
-    request = _read(body, json.Decoder(kind).decode, "")
+    decode: Callable[[Any], S] = _decoder(kind).decode
+    request = _read(body, decode, "")
     if not _missing(request):
         return request
     folded = {key.lower(): value for key, value in _read(body, _any_object.decode, "").items()}
     names = {name: folded[name.lower()] for name in _wire_names(kind) if name.lower() in folded}
-    request = _read(json.encode(names), json.Decoder(kind).decode, "")
+    request = _read(json.encode(names), decode, "")
     if missing := _missing(request):
         raise BadInputError("is missing; send every field of the request", field=missing)
     return request
 
 
-def decode_pod(raw: Part) -> Pod:
+def present(raw: Part, name: str) -> Raw:
+    """Return a value that must be there.
+
+    Raises:
+        BadInputError: it is null.
+    """
+    if raw is UNSET or is_null(raw):
+        raise BadInputError("is null", field=name)
+    return raw
+
+
+def decode_pod(raw: Raw) -> Pod:
     """Return the pod of a request as decisions see it."""
-    _refuse_null(raw, "Pod")
     return to_pod(_read(raw, _pod.decode, "Pod"))
 
 
-def decode_names(raw: Part) -> list[str]:
+def decode_names(raw: Raw) -> list[str]:
     """Return the node names of a request."""
     return _read(raw, _names.decode, "NodeNames")
 
 
-def decode_nodes(raw: Part) -> tuple[list[str], list[Raw]]:
+def decode_nodes(raw: Raw) -> tuple[list[str], list[Raw]]:
     """Return names and bytes of the whole nodes of a request."""
     items = _read(raw, _node_list.decode, "Nodes").items or []
     return [_read(item, _object.decode, "Nodes.items").metadata.name for item in items], items
@@ -174,25 +185,24 @@ def _refusals(refused: Mapping[str, str]) -> bytes:
     return b'"FailedNodes":{},"FailedAndUnresolvableNodes":%b,"Error":""}' % json.encode(refused)
 
 
-class _Prefixes(dict[str, bytes]):
-    """The part of each node's score that stays the same from call to call."""
-
-    def __missing__(self, name: str) -> bytes:
-        if len(self) >= MAX_PREFIXES:
-            self.clear()
-        prefix = self[name] = b'{"Host":%b,"Score":' % json.encode(name)
-        return prefix
+def score_prefix(name: str) -> bytes:
+    """Return the part of a node's score that stays the same from call to call."""
+    return b'{"Host":%b,"Score":' % json.encode(name)
 
 
-_prefixes = _Prefixes()
-_suffixes = tuple(b"%d}" % score for score in range(11))
+_SUFFIXES = tuple(b"%d}" % score for score in range(11))
 
 
-def encode_scores(names: Iterable[str], scores: IntArray) -> bytes:
-    """Return prioritize's answer: one score of 0 to 10 per node, in the order given."""
-    pieces = list(map(_prefixes.__getitem__, names))
+def encode_scores(prefixes: Iterable[bytes], scores: IntArray) -> bytes:
+    """Return prioritize's answer: one score of 0 to 10 per node, in the order given.
+
+    Args:
+        prefixes: ``score_prefix`` of each node.
+        scores: 0 to 10 per node.
+    """
+    pieces = list(prefixes)
     if not pieces or (scores % 10).any():
-        return b"[%b]" % b",".join(map(add, pieces, map(_suffixes.__getitem__, scores.tolist())))
+        return b"[%b]" % b",".join(map(add, pieces, map(_SUFFIXES.__getitem__, scores.tolist())))
     # nothing but 0 and 10: both end in 0, so that the end of one is the separator of all
     for index in np.flatnonzero(scores).tolist():
         pieces[index] += b"1"
@@ -228,15 +238,15 @@ def _read(raw: Part | bytes, decode: Callable[[Any], T], name: str) -> T:
         raise BadInputError(f"cannot be read ({error}); {advice}", field=name) from None
 
 
-def _refuse_null(raw: Part, name: str) -> None:
-    if is_null(raw):
-        raise BadInputError("is null", field=name)
-
-
 def _wire_names(kind: type[Struct]) -> tuple[str, ...]:
     return kind.__struct_encode_fields__
 
 
 def _missing(request: Struct) -> str:
-    pairs = zip(request.__struct_fields__, _wire_names(type(request)), strict=True)
-    return next((name for attribute, name in pairs if getattr(request, attribute) is UNSET), "")
+    values = structs.astuple(request)
+    return _wire_names(type(request))[values.index(UNSET)] if UNSET in values else ""
+
+
+@cache
+def _decoder(kind: type[S]) -> json.Decoder[S]:
+    return json.Decoder(kind)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import kopf
 
@@ -29,12 +30,31 @@ class EndlessPauses:
             yield backoff.next_s()
 
 
+class NoDiffs(kopf.DiffBaseStorage):
+    """Keeps no former state: without change handlers nobody asks what changed.
+
+    Kopf would copy and compare every object at every event all the same.
+    """
+
+    def build(self, **_: object) -> kopf.BodyEssence:
+        """Return nothing to compare."""
+        return cast("kopf.BodyEssence", {})
+
+    def fetch(self, **_: object) -> kopf.BodyEssence | None:
+        """Return no former state."""
+        return None
+
+    def store(self, **_: object) -> None:
+        """Keep nothing."""
+
+
 def make_settings() -> kopf.OperatorSettings:
     """Return settings under which kopf only reads: no events, no annotations, no peering."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True  # no watch of all CRDs and namespaces
     settings.watching.chunk_size = CHUNK
+    settings.persistence.diffbase_storage = NoDiffs()
     settings.networking.error_backoffs = EndlessPauses()
     # a failed run of kopf must not arm its SIGKILL: we start it again
     settings.process.ultimate_exiting_timeout = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import pytest
 
 from moorage_cluster.fake_api import FakeApi, Fault
 from moorage_cluster.fake_store import RefusalError, parse_place
+from moorage_cluster.lists import ListMeta, ListPage
 from moorage_cluster.reflector import Reflector
 from moorage_cluster.session import ApiSession
 from moorage_cluster.testing import FakeClock, Heard, eventually
@@ -368,11 +370,23 @@ async def test_a_sink_that_raises_ends_the_run(api: FakeApi, session: ApiSession
         await asyncio.wait_for(running, 10)
 
 
-async def test_a_relist_does_not_hold_the_event_loop(api: FakeApi, session: ApiSession) -> None:
-    """Others run between the objects of a large list, many times."""
-    for i in range(3000):
-        api.store.put(parse_place(f"{POD}p{i}"), {"spec": {"filler": "x" * 1000}})
+async def test_a_relist_does_not_hold_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One page, no network: whenever a millisecond has passed, others have their turn."""
+    ticks_s = itertools.count(0.0, 0.0006)  # each look at the clock is 0.6 ms later
+    monkeypatch.setattr("moorage_cluster.pace.time.perf_counter", lambda: next(ticks_s))
+    items = [
+        msgspec.Raw(b'{"metadata":{"name":"p%d","resourceVersion":"1"}}' % i) for i in range(90)
+    ]
     turns = 0
+
+    class OnePage:
+        async def list_pages(self, *_: Any, **__: Any) -> AsyncIterator[ListPage]:
+            yield ListPage(ListMeta("5"), items)
+
+        @asynccontextmanager
+        async def stream(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
+            await asyncio.Event().wait()
+            yield
 
     async def others() -> None:
         nonlocal turns
@@ -381,7 +395,22 @@ async def test_a_relist_does_not_hold_the_event_loop(api: FakeApi, session: ApiS
             await asyncio.sleep(0)
 
     running = asyncio.create_task(others())
-    async with following(session) as followed:
-        assert len(followed.view) == 3000
-        assert turns > 20
+    async with following(OnePage()) as followed:  # type: ignore[arg-type]
+        assert len(followed.view) == 90
+        # every second or third look pauses
+        assert turns >= 30
     running.cancel()
+
+
+async def test_pauses_start_anew_after_a_watch_that_lived(
+    api: FakeApi, session: ApiSession
+) -> None:
+    api.inject(Fault(status=500), path="pods", times=6)
+    async with following(session) as followed:
+        assert followed.clock.slept[-1] == 8.0
+        await eventually(lambda: api.watches() == 1)
+        followed.clock.now_s += 300.0
+        api.inject(Fault(status=500), path="pods")
+        await api.cut_watches()
+        await eventually(lambda: len(followed.clock.slept) == 7)
+        assert followed.clock.slept[-1] == 0.25

@@ -111,7 +111,9 @@ async def settle(api: FakeApi, _: str) -> None:
 Step = tuple[Callable[[FakeApi, str], Awaitable[None]], str]
 ACTS = [put, put, put, remove, compact, toggle_silence, toggle_staleness, repeat, fail, expire, cut]
 STEPS = st.lists(
-    st.tuples(st.sampled_from([*ACTS, mark, *4 * [settle]]), st.sampled_from("abc")), max_size=25
+    st.tuples(st.sampled_from([*ACTS, mark, *4 * [settle]]), st.sampled_from("abc")),
+    min_size=6,
+    max_size=30,
 )
 
 
@@ -152,7 +154,7 @@ async def play(steps: list[Step]) -> None:
 
 @given(STEPS)
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
 )
 def test_the_view_ends_equal_to_the_truth(steps: list[Step]) -> None:
     asyncio.run(play(steps))

@@ -10,6 +10,7 @@ from moorage_cluster.errors import (
     ClusterUnavailableError,
     ConflictError,
     TooManyRequestsError,
+    UnacceptableRequestError,
     UnauthorizedError,
 )
 from moorage_cluster.fake_api import FakeApi, Fault
@@ -104,9 +105,9 @@ async def test_a_token_refused_twice_is_given_up_without_showing_it(api: FakeApi
 
 
 async def test_a_redirect_is_not_followed_with_our_token(api: FakeApi) -> None:
-    api.inject(Fault(status=307, message="go elsewhere"))
+    api.inject(Fault(status=307, location="/api/v1/elsewhere"))
     async with ApiSession(RotatingCredentials(api.address)) as session:
-        with pytest.raises(Exception, match="307"):
+        with pytest.raises(UnacceptableRequestError, match="307"):
             await session.get_json(PODS)
     assert len(api.requests) == 1
 

@@ -10,11 +10,10 @@ from typing import Any
 import aiohttp
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import json as msgspec_json
 
-from moorage_extender import wire
 from moorage_extender.config import Settings
 from moorage_extender.context import Context
 from moorage_extender.verbs.bind import Bind
@@ -183,7 +182,7 @@ def test_any_bytes_decode_or_are_refused(verb: str, body: bytes) -> None:
 
 
 @given(verb=st.sampled_from(VERBS), document=st.dictionaries(keys, documents, max_size=6))
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=300)
+@settings(max_examples=300)
 def test_any_document_decodes_or_is_refused(verb: str, document: dict[str, Any]) -> None:
     _decodes_or_refuses(verb, json.dumps(document).encode("utf-8", "surrogatepass"))
 
@@ -219,10 +218,8 @@ def test_a_recorded_request_with_anything_anywhere_decodes_or_is_refused(
     data=st.data(),
 )
 def test_answers_are_what_go_would_read(names: list[str], data: st.DataObject) -> None:
-    raw = wire.decode_request(
-        msgspec_json.encode({"Pod": {}, "Nodes": None, "NodeNames": names}), wire.ExtenderArgs
-    )
-    nodes = DECODERS["filter"]._ctx.node_lists.decode(raw)
+    body = msgspec_json.encode({"Pod": {}, "Nodes": None, "NodeNames": names})
+    nodes = DECODERS["filter"].decode(body).nodes
     scores = data.draw(st.lists(st.integers(0, 10), min_size=len(names), max_size=len(names)))
     refused = {name: "why" for name in names if data.draw(st.booleans())}
     answer = json.loads(nodes.encode_scores(np.array(scores, dtype=np.int64)))

@@ -70,8 +70,9 @@ class MemoryApi:
         self.writes.append((method, path))
         self._fail(path)
         self._crash(committed=False)
-        sent = msgspec.json.decode(body) if isinstance(body, bytes) else body
-        answer = self._write(method, path, params or {}, sent)
+        answer = self._write(
+            method, path, params or {}, msgspec.json.decode(msgspec.json.encode(body))
+        )
         self._crash(committed=True)
         return msgspec.json.encode(answer)
 
@@ -108,10 +109,10 @@ class MemoryApi:
                 raise to_error(Failure(method, path, 409, "uid", reason="Conflict"))
             return self.objects.pop(path)
         assert method == "PATCH"
-        assert params == {"fieldManager": "moorage-operator", "force": "true"}
-        return self._apply(path, body)
+        assert params["fieldManager"] == "moorage-operator"
+        return self._apply(path, body, force=params["force"] == "true")
 
-    def _apply(self, path: str, body: Json) -> Json:
+    def _apply(self, path: str, body: Json, *, force: bool) -> Json:
         subresource = "status" if path.endswith("/status") else ""
         path = path.removesuffix("/status")
         if subresource:
@@ -125,6 +126,9 @@ class MemoryApi:
         before = copy.deepcopy(live)
         entries = live["metadata"].setdefault("managedFields", [])
         entry = next((e for e in entries if e["subresource"] == subresource), None)
+        ours = entry["fieldsV1"] if entry else {}
+        if not force and _takes_over(before.get("spec", {}), body["spec"], ours.get("f:spec", {})):
+            raise to_error(Failure("PATCH", path, 409, "conflict", reason="Conflict"))
         if entry is not None:
             _prune(live, entry["fieldsV1"], body)
             entries.remove(entry)
@@ -172,6 +176,20 @@ def _fields(value: object) -> Json:
     if isinstance(value, dict) and value:
         return {f"f:{key}": _fields(inner) for key, inner in value.items()}
     return {}
+
+
+def _takes_over(live: Json, wanted: Json, ours: Json) -> bool:
+    """Return whether an apply would change a value that somebody else owns."""
+    for key, value in wanted.items():
+        inner = ours.get(f"f:{key}")
+        if key not in live or (inner is not None and not inner):
+            continue
+        if isinstance(value, dict) and isinstance(live[key], dict) and key != "selector":
+            if _takes_over(live[key], value, inner or {}):
+                return True
+        elif live[key] != value:
+            return True
+    return False
 
 
 def _merge(live: Json, over: Json) -> None:

@@ -74,7 +74,7 @@ def endpoint(verb: Verb[Args], ctx: Context) -> Callable[[Request], Awaitable[Re
         except Exception:  # our own bug must not keep pods from being scheduled
             log.exception("verb failed", verb=verb.name)
             ctx.degraded(verb.name, "internal")
-            ctx.metrics.requests.labels(verb.name, "neutral").observe(ctx.clock() - started_s)
+            ctx.metrics.observe(verb.name, "neutral", ctx.clock() - started_s)
             return Response(verb.neutral(args), media_type=JSON)
         took_s = ctx.clock() - started_s
         # later: the scheduler's one serial cycle waits for the answer, nobody waits for the rest
@@ -113,13 +113,13 @@ def _reject(verb: str, error: Exception, ctx: Context) -> Response:
 
 
 def _tell(verb: str, reply: Reply, took_s: float, ctx: Context) -> None:
-    ctx.metrics.requests.labels(verb, reply.outcome).observe(took_s)
+    ctx.metrics.observe(verb, reply.outcome, took_s)
     if reply.record is None:
         return
     record = reply.record()
     record.verb, record.outcome, record.at_s = verb, reply.outcome, ctx.wall_clock()
     record.took_ms = round(took_s * 1e3, 3)
     ctx.decisions.add(record)
-    facts = structs.asdict(record)
-    del facts["best"]
+    facts = {name: value for name, value in structs.asdict(record).items() if value}
+    facts.pop("best", None)  # for /debug/decisions; too long for a line
     log.info("decision", **facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ import numpy as np
 from moorage_extender import wire
 from moorage_extender.context import Context
 from moorage_extender.decisions import Record, scored_nodes
-from moorage_extender.node_lists import NodeList
+from moorage_extender.node_lists import NodeList, decode_whole_nodes
 from moorage_extender.reservations import nodes_being_filled
 from moorage_extender.verbs.calls import Reply
+from moorage_policies.errors import BadInputError
 from moorage_policies.plans.slots import barred_nodes
 from moorage_policies.scoring import Ranking
 from moorage_policies.state import Snapshot
@@ -33,7 +35,14 @@ class PodAndNodes:
 def decode_pod_and_nodes(body: bytes, ctx: Context) -> PodAndNodes:
     """Return the request of filter or prioritize."""
     args = wire.decode_request(body, wire.ExtenderArgs)
-    return PodAndNodes(wire.decode_pod(args.pod), ctx.node_lists.decode(args))
+    pod = ctx.pods_decoded.decode(wire.present(args.pod, "Pod"))
+    if not wire.is_null(args.node_names):
+        return PodAndNodes(
+            pod, ctx.names_decoded.decode(wire.present(args.node_names, "NodeNames"))
+        )
+    if wire.is_null(args.nodes):
+        raise BadInputError("is null, as is Nodes; send one of them", field="NodeNames")
+    return PodAndNodes(pod, decode_whole_nodes(wire.present(args.nodes, "Nodes")))
 
 
 class Filter:
@@ -65,6 +74,8 @@ class Filter:
             decision = self._decide_on_one(args, refused, snapshot, deadline_s)
             if decision is not None:
                 return self._reply_one(args, refused, snapshot, decision)
+        # prioritize comes next: find the rows while the scheduler reads this answer
+        asyncio.get_running_loop().call_soon(nodes.rows_in, snapshot)
         if not refused:
             return Reply(self.neutral(args))
         outcome = "refused" if len(refused) == len(nodes.names) else "ok"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -38,7 +39,9 @@ class Preempt:
     def decode(self, body: bytes) -> PodAndCandidates:
         """Return the request."""
         args = wire.decode_request(body, wire.ExtenderPreemptionArgs)
-        return PodAndCandidates(wire.decode_pod(args.pod), wire.decode_victims(args))
+        return PodAndCandidates(
+            wire.decode_pod(wire.present(args.pod, "Pod")), wire.decode_victims(args)
+        )
 
     def neutral(self, args: PodAndCandidates) -> bytes:  # noqa: ARG002 - every verb's signature
         """Evict nobody."""
@@ -53,7 +56,9 @@ class Preempt:
             decision: Decision[Mapping[str, Victims]] = Decision({}, f"nobody evicted: {missing}")
             return self._reply(args, decision, "neutral")
         since_s, now_s = ctx.first_failures.since_s(args.pod.uid), ctx.wall_clock()
-        decision = choose_victims(
+        # in a thread: with hundreds of candidates it takes long enough to keep bindings waiting
+        decision = await asyncio.to_thread(
+            choose_victims,
             args.pod,
             args.candidates,
             ctx.state.snapshot(),

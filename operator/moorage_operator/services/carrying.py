@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from moorage_cluster.errors import ApiError
+from moorage_cluster.errors import ApiError, ConflictError
 from moorage_crds.names import POOLS
 from moorage_crds.pool import GPUInferencePool
 from moorage_operator.children import Child, read_child
@@ -67,24 +67,39 @@ class Carrier:
         self, pool: GPUInferencePool, manifest: Manifest, live: Child | None
     ) -> Problem | bool:
         """Return whether an apply was needed, or why it was refused."""
-        if live is None:
-            body = await self._writer.read(manifest.resource, manifest.namespace, manifest.name)
-            live = read_child(manifest.resource, body) if body else None
-        if live is not None and not live.is_owned_by(pool.metadata.uid):
+        if live is not None:
             problem = _foreign(manifest, live, pool)
             if problem is not None:
                 return problem
-        elif live is not None and (live.is_terminating or live.satisfies(manifest)):
-            self._view.put_child(live, wake=False)
-            return False
+            owned = live.is_owned_by(pool.metadata.uid)
+            if live.is_terminating or (owned and live.satisfies(manifest)):
+                return False
         try:
-            applied = await self._writer.apply(manifest, live)
+            if live is None:
+                return await self._create(pool, manifest)
+            applied = await self._writer.change(manifest, live)
         except ApiError as error:
             problem = to_problem(error, manifest)
             if problem is None:
                 raise
             return problem
         self._view.put_child(applied, wake=False)
+        return True
+
+    async def _create(self, pool: GPUInferencePool, manifest: Manifest) -> Problem | bool:
+        try:
+            created = await self._writer.create(manifest)
+        except ConflictError:
+            body = await self._writer.read(manifest.resource, manifest.namespace, manifest.name)
+            if body is None:
+                raise
+            found = read_child(manifest.resource, body)
+            problem = _foreign(manifest, found, pool)
+            if problem is not None:
+                return problem
+            self._view.put_child(found, wake=False)
+            raise  # ours, or to be adopted: look again, now that it is known
+        self._view.put_child(created, wake=False)
         return True
 
 
@@ -100,8 +115,10 @@ def _unwanted(pool: GPUInferencePool, plan: PoolPlan, facts: PoolFacts) -> list[
 
 
 def _foreign(manifest: Manifest, live: Child, pool: GPUInferencePool) -> Problem | None:
-    """Return why an object of the wanted name cannot be used; ``None`` for our own orphan."""
+    """Return why an object of the wanted name cannot be used; ``None`` for ours and our orphans."""
     owner = live.owner
+    if live.is_owned_by(pool.metadata.uid):
+        return None
     if owner is None:
         if live.pool == (pool.metadata.namespace, pool.metadata.name):
             return None  # left behind on purpose (--cascade=orphan) or restored: adopt it

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 
 from moorage_crds.convert import to_pod
 from moorage_crds.names import ACCELERATOR_CLASS_LABEL, POOL_LABEL, ROLE_LABEL
@@ -13,7 +12,7 @@ from moorage_policies.errors import BadInputError
 from moorage_policies.ports import Reporter
 from moorage_policies.state.events import PodChanged, PodDeleted, PodsListed
 from moorage_policies.state.state import ClusterState
-from moorage_policies.types import NO_AFFINITY, Pod
+from moorage_policies.types import Pod
 
 _LABELS = (POOL_LABEL, ROLE_LABEL, ACCELERATOR_CLASS_LABEL, LWS_GROUP_INDEX_LABEL)
 _MESSAGE_LIMIT = 500
@@ -45,7 +44,7 @@ class PoolPods:
         self._reporter = reporter
         self._by_pool: dict[PoolKey, dict[str, Pod]] = {}
         self._refusals: dict[str, str] = {}
-        self._shared: dict[tuple[tuple[str, str | int], ...], dict[str, str | int]] = {}
+        self._labels: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._by_pool.values()))
@@ -107,25 +106,23 @@ class PoolPods:
             self._freed()
 
     def _read(self, item: PodObject) -> Pod | None:
+        self._trim(item)
         try:
             pod = to_pod(item)
         except BadInputError as error:
             self._reporter.report("pod.unreadable", pod=item.metadata.name, error=str(error))
             return None
         self._note_refusal(pod, item)
-        labels = {key: pod.labels[key] for key in _LABELS if key in pod.labels}
-        return replace(
-            pod,
-            labels=self._share(labels),
-            requests=self._share(dict(pod.requests)),
-            annotations={},
-            node_selector={},
-            affinity=NO_AFFINITY,
-            tolerations=(),
-            spread=(),
-            images=(),
-            unsupported=(),
-        )
+        return pod
+
+    def _trim(self, item: PodObject) -> None:
+        """Drop what nothing here looks at, before it costs time and memory."""
+        labels = {k: item.metadata.labels[k] for k in _LABELS if k in item.metadata.labels}
+        item.metadata.labels = self._labels.setdefault(tuple(labels.items()), labels)
+        item.metadata.annotations = {}
+        spec = item.spec
+        spec.node_selector, spec.affinity, spec.tolerations = {}, None, ()
+        spec.topology_spread_constraints = ()
 
     def _note_refusal(self, pod: Pod, item: PodObject) -> None:
         self._refusals.pop(pod.uid, None)
@@ -133,7 +130,3 @@ class PoolPods:
             for condition in item.status.conditions:
                 if condition.type == "PodScheduled":
                     self._refusals[pod.uid] = condition.message[:_MESSAGE_LIMIT]
-
-    def _share(self, table: dict) -> dict:  # type: ignore[type-arg]
-        """Return one dictionary for all equal ones: replicas are equal by the thousand."""
-        return self._shared.setdefault(tuple(table.items()), table)

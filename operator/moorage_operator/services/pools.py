@@ -61,7 +61,8 @@ class PoolsService:
         plan = plan_pool(pool, facts)
         if pool.spec.actuation != "Auto":
             return await self._tell(record, judge(pool, plan, facts, ()))
-        if self._creates(plan, facts) and not await self._is_current(record):
+        known = pool.status.observed_generation > 0
+        if known and self._creates(plan, facts) and not await self._is_current(record):
             return Outcome(look_again_s=0.0)
         carried = await self._carrier.carry_out(pool, plan, facts)
         if self._may_tell_later(key, carried):
@@ -100,7 +101,8 @@ class PoolsService:
     async def _is_current(self, record: PoolRecord) -> bool:
         """Return whether the pool is still there, unchanged: our watch may be behind.
 
-        Asked before anything is created, so that a pool that is gone never gets children again.
+        Asked before a pool that had its children gets one again: were the pool gone, it would be
+        the garbage collector's work that we undo, again and again.
         """
         body = await self._writer.read(POOLS, *record.key)
         if body is None:

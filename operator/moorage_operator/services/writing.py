@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-import msgspec
-
 from moorage_cluster.apply import without_nulls
 from moorage_cluster.errors import ConflictError, NotFoundError
 from moorage_crds.names import FIELD_MANAGER, ApiResource
@@ -16,7 +14,8 @@ from moorage_operator.manifests.objects import Manifest
 from moorage_operator.manifests.templates import Json
 
 _APPLY = "application/apply-patch+yaml"
-_PARAMS = {"fieldManager": FIELD_MANAGER, "force": "true"}
+_FORCED = {"fieldManager": FIELD_MANAGER, "force": "true"}
+_MODEST = {"fieldManager": FIELD_MANAGER, "force": "false"}
 
 
 class Requests(Protocol):
@@ -61,8 +60,21 @@ class Writer:
         except NotFoundError:
             return None
 
-    async def apply(self, manifest: Manifest, live: Child | None) -> Child:
-        """Return the object after applying the manifest.
+    async def create(self, manifest: Manifest) -> Child:
+        """Return the object after applying a manifest for which no object is known.
+
+        Nothing is taken from other writers, so that an object of this name that we do not know is
+        not overwritten.
+
+        Raises:
+            ConflictError: there is such an object.
+            ApiError: the server refused it, or did not answer.
+            NotLeadingError: another process leads.
+        """
+        return await self._apply(manifest, manifest.to_apply(), _MODEST)
+
+    async def change(self, manifest: Manifest, live: Child) -> Child:
+        """Return the object after applying the manifest over it.
 
         Where others may write too, it is applied only to the revision that was looked at.
 
@@ -70,10 +82,8 @@ class Writer:
             ApiError: the server refused it, or did not answer.
             NotLeadingError: another process leads.
         """
-        guarded = live is not None and bool(manifest.shared)
-        body = manifest.to_apply(live.resource_version if live and guarded else 0)
-        answer = await self._write("PATCH", manifest.resource, manifest.path, body, "apply")
-        return read_child(manifest.resource, answer)
+        revision = live.resource_version if manifest.shared else 0
+        return await self._apply(manifest, manifest.to_apply(revision), _FORCED)
 
     async def apply_status(
         self, resource: ApiResource, namespace: str, name: str, status: Json
@@ -86,25 +96,31 @@ class Writer:
             "status": without_nulls(status),
         }
         path = resource.path(namespace, name, "status")
-        return await self._write("PATCH", resource, path, body, "apply-status")
+        return await self._patch(resource, path, body, _FORCED, "apply-status")
 
     async def remove(self, child: Child) -> None:
         """Delete a child, if it is still the one that was looked at; being gone is fine."""
         options = {"propagationPolicy": "Background", "preconditions": {"uid": child.uid}}
         path = child.resource.path(child.namespace, child.name)
+        self._take_note("delete", child.resource)
         try:
-            await self._write("DELETE", child.resource, path, options, "delete")
+            await self._session.request("DELETE", path, body=options)
         except (NotFoundError, ConflictError):
             return
 
-    async def _write(
-        self, method: str, resource: ApiResource, path: str, body: Json, verb: str
+    async def _apply(self, manifest: Manifest, body: Json, params: dict[str, str]) -> Child:
+        answer = await self._patch(manifest.resource, manifest.path, body, params, "apply")
+        return read_child(manifest.resource, answer)
+
+    async def _patch(
+        self, resource: ApiResource, path: str, body: Json, params: dict[str, str], verb: str
     ) -> bytes:
+        self._take_note(verb, resource)
+        return await self._session.request(
+            "PATCH", path, params=params, body=body, content_type=_APPLY
+        )
+
+    def _take_note(self, verb: str, resource: ApiResource) -> None:
         if not self._leads():
             raise NotLeadingError
         self._count(verb, resource.kind)
-        if method == "DELETE":
-            return await self._session.request(method, path, body=body)
-        return await self._session.request(
-            method, path, params=_PARAMS, body=msgspec.json.encode(body), content_type=_APPLY
-        )

@@ -14,6 +14,10 @@ from moorage_policies.types import NVIDIA_GPU, IntArray, Pod
 LONGEST_S: Final = 7200.0
 """A plan that nobody finished for so long keeps no room any more."""
 
+# reasons name no plan: they are labels of a metric
+KEPT: Final = "room is kept by a running plan"
+ELSEWHERE: Final = "a running plan keeps room for the pod on another node"
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -76,9 +80,7 @@ def barred_nodes(pod: Pod, slots: Sequence[Slot], snapshot: Snapshot) -> dict[st
     mine = [slot for slot in slots if slot.is_offered and slot.takes(pod)]
     homes = {slot.node for slot in mine if not slot.is_filled(snapshot)} & set(snapshot.node_index)
     if homes:
-        plan = mine[0].plan
-        reason = f"plan {plan} keeps room for the pod on another node"
-        return {name: reason for name in snapshot.node_names if name not in homes}
+        return {name: ELSEWHERE for name in snapshot.node_names if name not in homes}
     return _hidden(pod, [slot for slot in slots if not slot.takes(pod)], snapshot)
 
 
@@ -92,7 +94,7 @@ def _hidden(pod: Pod, slots: Iterable[Slot], snapshot: Snapshot) -> dict[str, st
         if known and slot.move.priority >= pod.priority and not slot.is_filled(snapshot):
             kept[slot.node].append(slot)
     return {
-        node: f"room is kept by plan {there[0].plan}"
+        node: KEPT
         for node, there in kept.items()
         if _is_short(node, there, demand, snapshot)
     }

@@ -91,6 +91,7 @@ class Weighing:
         self._now_s = now_s
         self._trials = Trials(pod, snapshot)
         self._steps = params.search_steps
+        self._guards: dict[str, tuple[int, ...]] = {}  # by pod: the budgets that guard it
 
     def weigh(self, candidates: Mapping[str, tuple[str, ...]]) -> dict[str, Offer]:
         """Return an offer per candidate; with ``keep="best"`` only the best one is exact."""
@@ -149,7 +150,7 @@ class Weighing:
         """Return the least harmful legal set on the row that lets the pod in."""
         if not self._trials.admitted[row]:
             return Offer(dropped="the node does not accept the pod")
-        fallback = as_proposed
+        fallback, elsewhere = as_proposed, bound
         if not fallback.dropped and not self._lets_in(row, fallback.victims):
             fallback = Offer(dropped="the pod does not fit even without the victims proposed")
         if not fallback.dropped and (bound is None or fallback.harm < bound):
@@ -168,6 +169,8 @@ class Weighing:
             return Offer(tuple(pods[i] for i in chosen), harm)
         if fallback.dropped and limits.steps < 0:
             return Offer(dropped="the search for victims ran out of steps")
+        if fallback.dropped and elsewhere is not None:
+            return Offer(dropped="no legal victims that harm less than another node's")
         return fallback
 
     def _lets_in(self, row: int, victims: Sequence[Pod]) -> bool:
@@ -185,13 +188,19 @@ class Weighing:
         for index, pod in enumerate(pods):
             frees = tuple(self._snapshot.known_demand_of(pod)[columns].tolist())
             priority = None if pod.terminating else pod.priority
-            budgets = budgets_of(pod, self._budgets)
+            budgets = self._budgets_of(pod)
             neighbour = group_key(pod) if self._trials.rules else None
             kind = kinds.setdefault((priority, frees, budgets, neighbour), len(kinds))
             if any(frees) or self._trials.rules:
                 cost = restart_cost(pod, self._now_s)
                 movables.append(Movable(index, priority, frees, budgets, cost, kind))
         return movables, tuple(lacking[columns].tolist())
+
+    def _budgets_of(self, pod: Pod) -> tuple[int, ...]:
+        positions = self._guards.get(pod.uid)
+        if positions is None:
+            positions = self._guards[pod.uid] = budgets_of(pod, self._budgets)
+        return positions
 
     def _why_spared(self, victim: Pod) -> str | None:
         return why_spared(victim, self._pod, self._params.protection, self._now_s)
@@ -201,7 +210,7 @@ class Weighing:
         if not costly:
             return Harm()
         return Harm(
-            overdrawn(self._budgets, (budgets_of(victim, self._budgets) for victim in costly)),
+            overdrawn(self._budgets, map(self._budgets_of, costly)),
             max(victim.priority for victim in costly),
             sum(victim.priority - LOWEST_PRIORITY for victim in costly),
             len(costly),

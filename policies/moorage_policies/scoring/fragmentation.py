@@ -80,10 +80,12 @@ class Fragmentation:
         self._accelerators = accelerators
         self._learner = MixLearner(accelerators)
         self._mixes: Mapping[str, RequestMix] | None = None
+        self._tables: dict[tuple[str, int, int], FloatArray] = {}
 
     def learn(self, snapshot: Snapshot) -> None:
         """Take the request mix from this snapshot; until the next call it stays as it is."""
         self._mixes = self._learner.learn(snapshot)
+        self._tables.clear()
 
     def mix_for(self, pod: Pod, snapshot: Snapshot) -> RequestMix:
         """Return the mix that the pod is scored with, learned now if never before."""
@@ -102,13 +104,37 @@ class Fragmentation:
         resource = self.accelerator_of(pod)
         if resource not in snapshot.resources:
             return None
-        columns = [snapshot.resources.index(name) for name in (resource, CPU, MEMORY)]
         mix = self.mix_for(pod, snapshot)
-        delta = stranded_delta(
-            snapshot.free.take(rows, axis=0)[:, columns],
-            np.array(shape_of(pod, resource), dtype=np.int64),
-            mix.shapes,
-            mix.share,
-        )
-        largest = max(int(snapshot.allocatable[:, columns[0]].max(initial=1)), 1)
-        return np.clip(0.5 - delta / (2.0 * largest), 0.0, 1.0)
+        columns = [snapshot.resources.index(name) for name in (resource, CPU, MEMORY)]
+        gpus, cpu, memory = (snapshot.free[rows, column] for column in columns)
+        demand = shape_of(pod, resource)
+        largest = int(snapshot.allocatable[:, columns[0]].max())
+        scores: FloatArray = self._by_gpus(mix, demand[0], largest).take(gpus, mode="clip")
+        _, most_cpu, most_memory = mix.shapes.max(axis=0).tolist()
+        short = (cpu < demand[1] + most_cpu) | (memory < demand[2] + most_memory)
+        if short.any():  # there, shapes may also miss for want of CPU or memory
+            free = np.stack([gpus[short], cpu[short], memory[short]], axis=1)
+            delta = stranded_delta(free, np.array(demand), mix.shapes, mix.share)
+            scores[short] = _to_score(delta, largest)
+        return scores
+
+    def _by_gpus(self, mix: RequestMix, demand_gpus: int, largest: int) -> FloatArray:
+        """Return the score by free GPUs of nodes that are short of nothing else.
+
+        Beyond the last entry nothing strands: every shape still fits after the pod.
+        """
+        key = (mix.resource, demand_gpus, largest)
+        table = self._tables.get(key)
+        if table is None:
+            demand = min(demand_gpus, MAX_GPUS)
+            levels = np.arange(min(int(mix.shapes[:, 0].max()), MAX_GPUS) + demand + 1)
+            delta = stranded_delta(
+                levels[:, None], np.array([demand]), mix.shapes[:, :1], mix.share
+            )
+            table = self._tables[key] = _to_score(delta, largest)
+        return table
+
+
+def _to_score(delta: FloatArray, largest: int) -> FloatArray:
+    score: FloatArray = np.clip(0.5 - delta / (2.0 * max(largest, 1)), 0.0, 1.0)
+    return score

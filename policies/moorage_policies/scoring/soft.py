@@ -5,19 +5,31 @@ Each scorer gives what the in-tree plugin of the same purpose gives, divided by 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
+from operator import is_
 
 import numpy as np
 
 from moorage_policies.feasibility.node_filters import term_mask
 from moorage_policies.matching import toleration_matches
 from moorage_policies.scoring.image_spread import ImageIndex
-from moorage_policies.state import Snapshot
-from moorage_policies.types import FloatArray, IntArray, Pod, Taint, Toleration
+from moorage_policies.state import LabelColumn, NodeTable, Snapshot
+from moorage_policies.types import (
+    FloatArray,
+    IntArray,
+    Pod,
+    PreferredNodeTerm,
+    Taint,
+    Toleration,
+)
 
 MIB = 1024 * 1024
 SMALLEST_IMAGE = 23 * MIB
 LARGEST_IMAGE = 1000 * MIB
+MAX_TERMS = 256
+
+Terms = tuple[PreferredNodeTerm, ...]
 
 
 class PreferredNodes:
@@ -25,15 +37,35 @@ class PreferredNodes:
 
     name = "preferred-nodes"
 
+    def __init__(self) -> None:
+        self._known: dict[Terms, tuple[tuple[LabelColumn, ...], FloatArray]] = {}
+
     def score(self, pod: Pod, snapshot: Snapshot, rows: IntArray) -> FloatArray | None:
         """Return 0 to 1 per candidate; ``None`` when the pod prefers nothing."""
         terms = pod.affinity.preferred_node_terms
         if not terms:
             return None
-        points = np.zeros(len(rows), dtype=np.float64)
-        for preferred in terms:
-            points += preferred.weight * term_mask(snapshot.table, preferred.term)[rows]
-        return over_largest(points)
+        return over_largest(self._points(terms, snapshot.table)[rows])
+
+    def _points(self, terms: Terms, table: NodeTable) -> FloatArray:
+        """Return matching weights, shape ``(nodes,)``, anew only when labels changed."""
+        columns = tuple(_columns_of(terms, table))
+        known, points = self._known.pop(terms, ((), np.zeros(0)))
+        if not (known and len(points) == len(table) and all(map(is_, known, columns))):
+            points = np.zeros(len(table), dtype=np.float64)
+            for preferred in terms:
+                points += preferred.weight * term_mask(table, preferred.term)
+        self._known[terms] = (columns, points)  # last used, last out
+        if len(self._known) > MAX_TERMS:
+            del self._known[next(iter(self._known))]
+        return points
+
+
+def _columns_of(terms: Terms, table: NodeTable) -> Iterator[LabelColumn]:
+    for preferred in terms:
+        yield from (table.label(requirement.key) for requirement in preferred.term.expressions)
+        if preferred.term.fields:
+            yield table.name_column()
 
 
 class SoftTaints:

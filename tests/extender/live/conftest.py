@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from moorage_cli.control_plane import ControlPlane, ExtenderConfig, NodeSpec, SchedulerConfig
+from moorage_cli.control_plane.errors import RequestRefusedError
 from moorage_cli.control_plane.processes import wait_until
 from moorage_cli.installation import EXTENDER_WEIGHT, Installation
 
@@ -27,6 +28,7 @@ class Berth:
         self.scheduler = f"scheduler-{self.tag}"
         self.installation = Installation(plane)
         self._nodes: list[str] = []
+        self._policies: list[str] = []
 
     def start(self, *, node_cache_capable: bool = True, **settings: str) -> None:
         self.installation.install()
@@ -84,6 +86,47 @@ class Berth:
         )
         return [self.node_of(name) for name in names]
 
+    def forbid_bindings_to(self, name: str, probe: str) -> None:
+        """Let admission refuse bindings to one node; return when it does, asked about a pod."""
+        node = f"{name}-{self.tag}"
+        rule = {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods/binding"]}
+        path = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
+        policy = {
+            "metadata": {"name": self.tag},
+            "spec": {
+                "matchConstraints": {"resourceRules": [{**rule, "operations": ["CREATE"]}]},
+                "validations": [
+                    {"expression": f"object.target.name != '{node}'", "message": "not this node"}
+                ],
+            },
+        }
+        binding = {
+            "metadata": {"name": self.tag},
+            "spec": {"policyName": self.tag, "validationActions": ["Deny"]},
+        }
+        self.plane.api.create(f"{path}ies", policy)
+        self.plane.api.create(f"{path}ybindings", binding)
+        self._policies = [f"{path}ybindings/{self.tag}", f"{path}ies/{self.tag}"]
+        wait_until(
+            lambda: self._is_refused(probe, node),
+            f"bindings to {node} are refused",
+            deadline_s=60.0,
+        )
+
+    def _is_refused(self, pod: str, node: str) -> bool:
+        order = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": pod},
+            "target": {"kind": "Node", "name": node},
+        }
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{pod}/binding?dryRun=All"
+        try:
+            self.plane.api.create(path, order)
+        except RequestRefusedError as error:
+            return "not this node" in str(error)
+        return False
+
     def fetch(self, path: str) -> str:
         door = self.installation.doors[self.extender].health
         return self.installation.fetch(f"{door}{path}").decode()
@@ -106,6 +149,8 @@ class Berth:
         if self.scheduler in self.plane._running.components:
             self.plane.stop_scheduler(self.scheduler)
         self.installation.close()
+        for path in self._policies:
+            self.plane.api.delete(path)
         self.plane.delete_nodes(self._nodes)
 
 

@@ -75,3 +75,19 @@ def test_a_high_priority_takes_one_victim_and_no_more(berth: Any, node_cache_cap
     assert berth.metric('moorage_extender_binds_total{outcome="bound"}') == 5
     victims = [r["victims"] for r in berth.decisions("high") if r.get("victims")]
     assert [len(uids) for uids in victims[-1].values()] == [1]
+
+
+def test_a_node_that_the_api_server_refuses_is_not_chosen_again_at_once(berth: Any) -> None:
+    berth.nodes("a", "b")
+    berth.start()
+    berth.pod("probe", gpus=1, schedulerName="nobody")
+    berth.forbid_bindings_to("a", probe="probe")
+    berth.pod("pod", gpus=4)  # equal nodes go by name: a is tried first
+    assert berth.wait_bound("pod") == ["b"]
+    binds = [record for record in berth.decisions("pod") if record["verb"] == "bind"]
+    assert [(bind["node"], bind["outcome"]) for bind in reversed(binds)] == [
+        (f"a-{berth.tag}", "refused"),
+        (f"b-{berth.tag}", "bound"),
+    ]
+    assert "not this node" in binds[-1]["reason"]
+    assert berth.metric("moorage_extender_refused_nodes_total") == 1

@@ -97,6 +97,12 @@ def site(kubernetes_minor: str) -> Iterator[Site]:
 
 
 @pytest.fixture
+def new_site() -> Callable[[Installation], Site]:
+    """Make a site of an installation that the test starts and breaks itself."""
+    return lambda installation: Site(installation.plane, installation)
+
+
+@pytest.fixture
 def team(site: Site, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace for one test; its pools are gone afterwards, and their pods."""
     name = f"t{abs(hash(request.node.nodeid)) % 10**8}"

@@ -104,3 +104,31 @@ def test_a_pod_is_scored_by_the_accelerator_it_asks_for() -> None:
     amd = make_pod("amd", requests={"amd.com/gpu": 1})
     assert fragmentation.accelerator_of(amd) == "amd.com/gpu"
     assert fragmentation.accelerator_of(make_pod("none", gpus=0)) == NVIDIA_GPU
+
+
+@given(
+    placed=st.lists(
+        st.tuples(st.integers(0, 3), st.integers(0, 5), st.integers(0, 40)), max_size=12
+    ),
+    gpus=st.integers(0, 9),
+    cores=st.integers(0, 40),
+)
+def test_the_scorer_says_what_the_formula_says(
+    placed: list[tuple[int, int, int]], gpus: int, cores: int
+) -> None:
+    """Most nodes are scored by a table of free GPUs; it must not be seen."""
+    snapshot = make_snapshot(
+        [make_node(f"n{i}") for i in range(4)],
+        [
+            make_pod(f"p{i}", gpus=g, cpu_m=1000 * c, node=f"n{row}")
+            for i, (row, g, c) in enumerate(placed)
+        ],
+    )
+    pod = make_pod("new", gpus=gpus, cpu_m=1000 * cores)
+    scorer = Fragmentation((NVIDIA_GPU,))
+    scores = scorer.score(pod, snapshot, np.arange(4))
+    mix = scorer.mix_for(pod, snapshot)
+    columns = [snapshot.resources.index(name) for name in (NVIDIA_GPU, "cpu", "memory")]
+    demand = np.array([gpus, 1000 * cores, pod.requests["memory"]])
+    delta = stranded_delta(snapshot.free[:, columns], demand, mix.shapes, mix.share)
+    np.testing.assert_allclose(scores, np.clip(0.5 - delta / 16, 0, 1))

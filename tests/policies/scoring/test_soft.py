@@ -11,7 +11,7 @@ from moorage_policies.scoring.image_spread import with_tag
 from moorage_policies.scoring.neighbours import PreferredNeighbours, SoftSpread
 from moorage_policies.scoring.ranking import Scorer
 from moorage_policies.scoring.soft import MIB, LocalImages, PreferredNodes, SoftTaints
-from moorage_policies.state import ClusterState, NodeChanged, Snapshot
+from moorage_policies.state import ClusterState, NodeChanged, NodeDeleted, Snapshot
 from moorage_policies.testing import make_node, make_pod, make_snapshot
 from moorage_policies.types import (
     Affinity,
@@ -62,6 +62,26 @@ def test_preferred_nodes_over_the_best_candidate() -> None:
     assert _score(PreferredNodes(), pod, snapshot, "b c") == pytest.approx([1 / 3, 1.0])
     assert _score(PreferredNodes(), pod, snapshot, "d") == [0.0]
     assert _score(PreferredNodes(), make_pod("plain"), snapshot, "a b") is None
+
+
+def test_preferred_nodes_follow_nodes_that_change_come_and_go() -> None:
+    state, scorer, pod = ClusterState(), PreferredNodes(), _prefers((1, "disk", "nvme"))
+    field = NodeSelectorTerm(fields=(Requirement("metadata.name", "In", ("b",)),))
+    by_name = make_pod(
+        "new", affinity=Affinity(preferred_node_terms=(PreferredNodeTerm(1, field),))
+    )
+    for name, disk in (("a", "nvme"), ("b", "hdd"), ("c", "hdd")):
+        state.apply(NodeChanged(make_node(name, labels={"disk": disk})))
+    for _ in range(2):
+        assert _score(scorer, pod, state.snapshot(), "a b c") == [1.0, 0.0, 0.0]
+        assert _score(scorer, by_name, state.snapshot(), "a b c") == [0.0, 1.0, 0.0]
+    state.apply(NodeChanged(make_node("c", labels={"disk": "nvme"})))
+    assert _score(scorer, pod, state.snapshot(), "a b c") == [1.0, 0.0, 1.0]
+    state.apply(NodeDeleted("a"))
+    state.apply(NodeChanged(make_node("d", labels={"disk": "nvme"})))
+    for _ in range(2):
+        assert _score(scorer, pod, state.snapshot(), "b c d") == [0.0, 1.0, 1.0]
+        assert _score(scorer, by_name, state.snapshot(), "b c d") == [1.0, 0.0, 0.0]
 
 
 def test_soft_taints_fewer_is_better() -> None:

@@ -1,0 +1,43 @@
+"""Plain words about where to run, as bounded soft preferences."""
+
+from moorage_policies.hints.canonical import canonical_intent, canonical_set
+from moorage_policies.hints.codec import hint_to_json, intent_to_json, intents_from_json
+from moorage_policies.hints.grammar import parse_hint
+from moorage_policies.hints.intent import (
+    MAX_TEXT_CHARS,
+    SCHEMA_VERSION,
+    Intent,
+    IntentClass,
+    Op,
+    ParsedHint,
+    Quantity,
+    Refusal,
+    Sign,
+    Weight,
+)
+from moorage_policies.hints.score import HintScore, IntentScore, score_hint
+from moorage_policies.hints.signals import NO_SIGNALS, Signals
+
+__all__ = [
+    "MAX_TEXT_CHARS",
+    "NO_SIGNALS",
+    "SCHEMA_VERSION",
+    "HintScore",
+    "Intent",
+    "IntentClass",
+    "IntentScore",
+    "Op",
+    "ParsedHint",
+    "Quantity",
+    "Refusal",
+    "Sign",
+    "Signals",
+    "Weight",
+    "canonical_intent",
+    "canonical_set",
+    "hint_to_json",
+    "intent_to_json",
+    "intents_from_json",
+    "parse_hint",
+    "score_hint",
+]

@@ -1,0 +1,233 @@
+"""Plain words in, intents out: never raises, says what it did not understand, always the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from moorage_policies.hints import amounts, neighbours, places, qualities
+from moorage_policies.hints.canonical import canonical_intent, turned
+from moorage_policies.hints.clauses import Clause, clauses_of
+from moorage_policies.hints.intent import (
+    MAX_INTENTS,
+    MAX_NOT_UNDERSTOOD,
+    MAX_TEXT_CHARS,
+    SELF,
+    Intent,
+    IntentClass,
+    ParsedHint,
+    Refusal,
+    Sign,
+    Weight,
+)
+from moorage_policies.hints.language import is_english
+from moorage_policies.hints.neighbours import SAME_AS_BEFORE
+from moorage_policies.hints.patterns import Rule, find_at, letters
+from moorage_policies.hints.tokens import Token, tokenise
+
+RULES: tuple[Rule, ...] = (
+    *places.RULES,
+    *neighbours.RULES,
+    *amounts.BOUNDED_QUALITIES,
+    *qualities.RULES,
+    *amounts.RULES,
+    *places.KIND_RULES,
+    *neighbours.LAST_RULES,
+)
+"""Tried in this order at every token; the first that means something wins."""
+
+_OF_PODS = {IntentClass.CO_LOCATION, IntentClass.ANTI_AFFINITY, IntentClass.NETWORK}
+_NEGATORS = {"NOT", "NEVER", "AVOID"}
+_CLOSING = {"LOW", "HIGH", "FILL", "COMMA", "FALLBACK", "PREFER", "STOP", "IS", "DET"}
+_REPORTED = {"NAME", "NUM", "NUMPLUS", "SELECTOR", "UNIT"}
+_WEIGHTS = tuple(Weight)
+
+
+def parse_hint(text: str | bytes) -> ParsedHint:
+    """Return what a hint means.
+
+    Args:
+        text: what the user wrote; bytes are read as UTF-8.
+    """
+    if isinstance(text, bytes):
+        if len(text) > 4 * MAX_TEXT_CHARS:
+            return ParsedHint(refusal=Refusal.TOO_LONG)
+        try:
+            text = text.decode()
+        except UnicodeDecodeError:
+            return ParsedHint(refusal=Refusal.NOT_TEXT)
+    if len(text) > MAX_TEXT_CHARS:
+        return ParsedHint(refusal=Refusal.TOO_LONG)
+    if any("\ud800" <= character <= "\udfff" for character in text):  # half a character
+        return ParsedHint(refusal=Refusal.NOT_TEXT)
+    if not is_english(text):
+        return ParsedHint(refusal=Refusal.NOT_ENGLISH)
+    return _parse(tokenise(text))
+
+
+def _parse(tokens: Sequence[Token]) -> ParsedHint:
+    intents: list[Intent] = []
+    unknown: list[str] = []
+    for clause in clauses_of(tokens):
+        said, missed = _Reading(clause).read()
+        intents.extend(_resolve(said, intents))
+        unknown.extend(missed)
+    kept = _strongest(intents)
+    unknown.extend(f"{intent.kind} {intent.target or ''}".strip() for intent in kept[MAX_INTENTS:])
+    return ParsedHint(tuple(kept[:MAX_INTENTS]), tuple(unknown[:MAX_NOT_UNDERSTOOD]))
+
+
+def _resolve(said: Iterable[Intent], before: Sequence[Intent]) -> list[Intent]:
+    """Return intents with "the same node" taken as the node of what was named before."""
+    named = next((i.target for i in reversed(before) if i.target and i.kind in _OF_PODS), SELF)
+    resolved = []
+    for intent in said:
+        if intent.target == SAME_AS_BEFORE:
+            resolved.append(_named(intent, named))
+            continue
+        resolved.append(intent)
+        named = intent.target if intent.kind in _OF_PODS and intent.target else named
+    return resolved
+
+
+def _named(intent: Intent, target: str) -> Intent:
+    if intent.kind is IntentClass.ANTI_AFFINITY:
+        return neighbours.apart([target], intent.topology_key)[0]
+    return replace(intent, target=target)
+
+
+def _strongest(intents: Iterable[Intent]) -> list[Intent]:
+    """Return the intents in order, the same wish once at its higher weight."""
+    wishes: dict[object, Intent] = {}
+    for intent in intents:
+        wish = canonical_intent(intent)[:-1]
+        known = wishes.get(wish)
+        if known is None or _WEIGHTS.index(intent.weight) > _WEIGHTS.index(known.weight):
+            wishes[wish] = intent if known is None else replace(known, weight=intent.weight)
+    partition = any((intent.target or "").startswith("mig-") for intent in wishes.values())
+    return [i for i in wishes.values() if not (partition and i.target == "mig")]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One pass over a clause, from left to right."""
+
+    clause: Clause
+    intents: list[Intent] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    negative: bool = False
+    negator: str = ""
+    negator_tag: str = ""
+    negated_at: int = -1
+    list_from: int = 0
+    said_since: bool = True
+    ignoring: bool = False
+
+    def read(self) -> tuple[list[Intent], list[str]]:
+        """Return the intents of the clause and the words that meant nothing."""
+        tokens = self.clause.tokens
+        text = letters(tokens)
+        turned_at = self._find_passive()
+        at = 0
+        while at < len(tokens):
+            if at == turned_at:
+                break
+            at = self._rule_at(text, at) or self._word_at(at)
+        self._turn_by_passive()
+        dropped = " ".join(token.text for token in self.clause.dropped)
+        weight = self.clause.weight
+        intents = [replace(intent, weight=weight) for intent in self.intents]
+        return intents, [*_joined(self.unknown), *([dropped] if dropped else [])]
+
+    def _rule_at(self, text: str, at: int) -> int | None:
+        """Return where a rule that starts here ends, ``None`` when none means anything."""
+        tokens = self.clause.tokens
+        for candidate in RULES:
+            negative = self.negative and (candidate.carries or self.negated_at >= self.list_from)
+            match = find_at(candidate, text, tokens, at, negator=self.negator if negative else "")
+            if match is None:
+                continue
+            found, end = match
+            intents = candidate.build(found)
+            if intents is None:
+                continue
+            if not intents:
+                self.unknown.append(f"{at}:{' '.join(token.text for token in found.whole)}")
+            elif not self.ignoring:
+                self.intents.extend(intents)
+            self.said_since = True
+            return end
+        return None
+
+    def _word_at(self, at: int) -> int:
+        token = self.clause.tokens[at]
+        if token.tag in _NEGATORS or token.tag == "AWAY":
+            self._negate(token, at)
+        elif token.tag in {"COMMA", "AND"}:
+            self.list_from = at + 1
+            if self.said_since and self.negator_tag == "NOT" and self._list_ends(at):
+                self.negative = False
+        elif token.tag == "IGNOREAFTER":
+            self.ignoring = True
+        elif token.tag == "IGNOREBEFORE":
+            self.intents.clear()
+        elif token.tag in {"PREFER", "PLACE"}:
+            self.ignoring = self.ignoring and not self.said_since
+        elif token.tag in _REPORTED:
+            self.unknown.append(f"{at}:{token.text}")
+        return at + 1
+
+    def _list_ends(self, at: int) -> bool:
+        """Return whether a comma ends what "no" covers: no "or" or "and" closes the list later."""
+        later = {token.tag for token in self.clause.tokens[at:]}
+        return self.clause.tokens[at].tag == "COMMA" and "AND" not in later
+
+    def _negate(self, token: Token, at: int) -> None:
+        again = self.negative and not self.said_since and self.negated_at >= self.list_from
+        self.negative = not (again and token.tag == "AVOID")
+        self.negator, self.negated_at, self.said_since = token.text, at, False
+        self.negator_tag = token.tag
+
+    def _find_passive(self) -> int:
+        """Take note of a closing "should be avoided", which covers all before; return its place."""
+        tags = [token.tag for token in self.clause.tokens]
+        at = len(tags) - 1
+        while at > 0 and tags[at] in _CLOSING:
+            at -= 1
+        if at < 1 or tags[at] not in {"AVOID", "NOT"} or any(tag in _NEGATORS for tag in tags[:at]):
+            return len(tags)
+        self._negate(self.clause.tokens[at], 0)
+        return at
+
+    def _turn_by_passive(self) -> None:
+        """Turn what stands before a closing "is not wanted"."""
+        if self.said_since or not self.negative or not self.intents:
+            return
+        after = {token.tag for token in self.clause.tokens[self.negated_at :]}
+        if self.negator_tag == "AVOID" or after & {"FINE", "PREFER", "PLACE"}:
+            self.intents = [_opposite(intent) for intent in self.intents]
+
+
+def _opposite(intent: Intent) -> Intent:
+    if intent.quantity is not None:
+        return replace(intent, quantity=turned(intent.quantity))
+    if intent.kind is IntentClass.CO_LOCATION:
+        return neighbours.apart([intent.target or ""], intent.topology_key)[0]
+    if intent.kind in {IntentClass.ACCELERATOR, IntentClass.NODE_LABEL, IntentClass.STABILITY}:
+        sign = Sign.PREFER if intent.sign is Sign.AVOID else Sign.AVOID
+        return replace(intent, sign=sign)
+    return intent
+
+
+def _joined(unknown: Sequence[str]) -> list[str]:
+    """Return words that stood side by side as one phrase."""
+    phrases: list[str] = []
+    last = -2
+    for entry in unknown:
+        at, _, word = entry.partition(":")
+        if int(at) == last + 1:
+            phrases[-1] = f"{phrases[-1]} {word}"
+        else:
+            phrases.append(word)
+        last = int(at)
+    return phrases

@@ -1,0 +1,95 @@
+"""Patterns over tags: regular expressions whose letters are whole tokens.
+
+A pattern is written with tag names, groups as ``<name: ...>``, and the usual operators:
+``NEAR DET* <target: NAME+>``. A clause becomes a string of one character a token, so matching is
+the standard library's, and its cost is bounded by the length of the clause.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from moorage_policies.hints.intent import Intent
+from moorage_policies.hints.tokens import Token
+from moorage_policies.hints.vocabulary import PHRASES
+
+_SHAPES = ("NAME", "NUM", "NUMPLUS", "UNIT", "SELECTOR", "ACCEL", "ZONE", "REGION", "INSTANCE")
+_PUNCTUATION = ("COMMA", "STOP", "COLON")
+TAGS = tuple(dict.fromkeys((*_SHAPES, *_PUNCTUATION, *(key.partition(":")[0] for key in PHRASES))))
+_LETTERS = {tag: chr(0xE000 + i) for i, tag in enumerate(TAGS)}  # private use: in no other role
+_TAG = re.compile(r"[A-Z]{2,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a pattern matched.
+
+    Args:
+        groups: the tokens of each group that took part.
+        whole: all tokens of the match.
+        negative: whether a negation covers it.
+        negator: the word or phrase of that negation, empty without one.
+    """
+
+    groups: Mapping[str, Sequence[Token]]
+    whole: Sequence[Token]
+    negative: bool
+    negator: str
+
+    def __getitem__(self, group: str) -> Sequence[Token]:
+        return self.groups.get(group, ())
+
+
+Build = Callable[[Found], Sequence[Intent] | None]
+"""Makes intents of a match: none at all when the words make no sense (three GB of CPU), ``None``
+when the rule turns out not to apply and others may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A pattern and what it means.
+
+    Args:
+        pattern: over tags.
+        build: makes intents of what it found.
+        carries: whether a negation before an earlier member of a list covers this one too.
+    """
+
+    pattern: re.Pattern[str]
+    build: Build
+    carries: bool
+
+
+def rule(pattern: str, build: Build, *, carries: bool = True) -> Rule:
+    """Return the rule of a pattern written with tag names."""
+    return Rule(compile_pattern(pattern), build, carries)
+
+
+def compile_pattern(pattern: str) -> re.Pattern[str]:
+    """Return the regular expression of a pattern written with tag names."""
+    grouped = re.sub(r"<(\w+):", r"(?P«\1»", pattern).replace(">", ")")
+    grouped = grouped.replace("«", "<").replace("»", ">")
+    grouped = re.sub(r"\bNODES\b", "(?:NODES|SERVER)", grouped)
+    return re.compile("".join(_TAG.sub(lambda tag: _LETTERS[tag[0]], grouped).split()))
+
+
+def letters(tokens: Iterable[Token]) -> str:
+    """Return one character a token."""
+    return "".join(_LETTERS[token.tag] for token in tokens)
+
+
+def find_at(
+    rule_: Rule, text: str, tokens: Sequence[Token], at: int, *, negator: str
+) -> tuple[Found, int] | None:
+    """Return the match of a rule that starts at a token and its end, ``None`` without one."""
+    found = rule_.pattern.match(text, at)
+    if found is None or found.end() == at:
+        return None
+    groups = {
+        name: tokens[found.start(name) : found.end(name)]
+        for name, value in found.groupdict().items()
+        if value is not None
+    }
+    return Found(groups, tokens[at : found.end()], bool(negator), negator), found.end()

@@ -1,0 +1,102 @@
+"""Intents on a snapshot: one bounded score per node, and what each intent added.
+
+A score orders nodes that are already allowed. It is a weighted mean of numbers in [0, 1], so no
+hint, however worded, can leave that range, remove a node or add one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from moorage_policies.hints.intent import Intent
+from moorage_policies.hints.scorers import SCORERS, View
+from moorage_policies.hints.signals import NO_SIGNALS, Signals
+from moorage_policies.state import Snapshot
+from moorage_policies.types import Decision, FloatArray, IntArray, Pod
+
+UNKNOWN_SCORE = 0.5
+"""Score of a single node about which an intent knows nothing while it knows others."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IntentScore:
+    """What one intent says.
+
+    Args:
+        intent: the wish.
+        score: 0 (worst) to 1 (best) per candidate, ``None`` when it cannot tell nodes apart.
+        reason: what it looked at, in words.
+    """
+
+    intent: Intent
+    score: FloatArray | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HintScore:
+    """What a hint says.
+
+    Args:
+        score: weighted mean of the intents that know something, in [0, 1], shape ``(rows,)``;
+            ``None`` when none of them does.
+        parts: every intent's share, in the order of the hint.
+    """
+
+    score: FloatArray | None
+    parts: tuple[IntentScore, ...]
+
+    def contributions(self, at: int) -> tuple[tuple[Intent, float, str], ...]:
+        """Return what each intent added to the candidate at this position, and why."""
+        total = sum(p.intent.weight.ratio for p in self.parts if p.score is not None)
+        return tuple(
+            (p.intent, p.intent.weight.ratio * float(p.score[at]) / total, p.reason)
+            for p in self.parts
+            if p.score is not None
+        )
+
+
+def score_hint(
+    intents: Sequence[Intent],
+    pod: Pod,
+    snapshot: Snapshot,
+    rows: IntArray | None = None,
+    signals: Signals = NO_SIGNALS,
+) -> Decision[HintScore]:
+    """Return how well candidates meet a pod's hint.
+
+    Args:
+        intents: what the hint means.
+        pod: the pod that carries it.
+        snapshot: the cluster.
+        rows: candidate rows, shape ``(rows,)``; every node when left out.
+        signals: measured facts, where somebody measures them.
+    """
+    if rows is None:
+        rows = np.arange(len(snapshot.nodes), dtype=np.int64)
+    view = View(pod, snapshot, rows, signals)
+    parts = tuple(_part(intent, view) for intent in intents)
+    told = [part for part in parts if part.score is not None]
+    result = HintScore(_mean(told), parts)
+    reason = f"{len(told)} of {len(parts)} intents tell nodes apart"
+    return Decision(result, reason, {"pod": pod.key, "generation": snapshot.generation})
+
+
+def _mean(parts: Sequence[IntentScore]) -> FloatArray | None:
+    if not parts:
+        return None
+    weights = np.array([part.intent.weight.ratio for part in parts])
+    scores = np.array([part.score for part in parts])
+    mean: FloatArray = np.clip(weights @ scores / weights.sum(), 0.0, 1.0)
+    return mean
+
+
+def _part(intent: Intent, view: View) -> IntentScore:
+    score, reason = SCORERS[intent.kind](intent, view)
+    if score is None:
+        return IntentScore(intent, None, reason)
+    candidates = np.nan_to_num(score[view.rows], nan=UNKNOWN_SCORE)
+    return IntentScore(intent, np.clip(candidates, 0.0, 1.0), reason)

@@ -1,0 +1,221 @@
+"""A hint's text as tagged tokens: numbers, identifiers, known phrases, punctuation, names."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from moorage_policies.hints.lexicon import LEXICON, LONGEST_PHRASE, WORDS, correct
+from moorage_policies.hints.shapes import GPU_FAMILIES, UNIT_NAMES, Shape, shape_of
+from moorage_policies.hints.wordlists import words
+
+NAME = "NAME"
+"""Tag of words that no phrase knows: names of pods, pools, kinds of node, or plain noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word or phrase with one meaning.
+
+    Args:
+        text: as written, in lower case, misspellings kept.
+        tag: what it is (see ``vocabulary`` and ``shapes``).
+        value: what the tag says more about it: a unit, a kind of node, a place.
+        number: of a ``NUM``, else ``None``.
+    """
+
+    text: str
+    tag: str
+    value: str = ""
+    number: float | None = None
+
+
+_PUNCTUATION = {",": "COMMA", ";": "STOP", ".": "STOP", "!": "STOP", "?": "STOP", "\n": "STOP"}
+_PUNCTUATION |= {":": "COLON", "(": "COMMA", ")": "COMMA", "—": "COMMA", "/": "AND"}
+_WORD = re.compile(
+    r"""
+      [$€£]?\d[\w.,/%]*(?:[-+][\w.]+)*[%+]?    # 24gb, $2.50/h, 3g.20gb, 1,000
+    | [^\W_][\w./+-]*(?:!?={1,2}[\w./+-]+)?    # words, names, key=value
+    | \n | >= | <= | [≥≤<>=~+&%$] | [,;.!?:()/—]
+    """,
+    re.VERBOSE,
+)
+_OPENERS = words(
+    "high low non same large big small cross multi single least most anti co under over highly "
+    "lightly heavily energy cost power noise memory same-zone fast slow more less not well less "
+    "no sub fully nearly half extra very too much long short"
+)
+_CLOSERS = words(
+    "only level wide aware rich efficient free based backed enabled capable hungry heavy intensive "
+    "optimised equipped friendly sensitive saving constrained poor connected attached powered "
+    "close near local diverse spreading spread usage"
+)
+_TAKE_NAMES = {"NEAR", "WITHREL", "AWAY"}
+_NO_NAMES = {
+    "NOISE",
+    "QUIET",
+    "REPLICA",
+    "PODS",
+    "OTHER",
+    "DOMAIN",
+    "NODES",
+    "FEATURE",
+    "DET",
+    "NS",
+}
+_PLACES = {"zone", "rack", "region", "switch", "az"}
+_SPACED_MODEL = re.compile(
+    r"\b(mig|rtx|gtx|tpu|gaudi|radeon|instinct) +(?=(?:\d+g\.|[a-z]?\d{3,4}\b|v\d|[23]\b|pro\b))()"
+)
+_TITLE = re.compile(
+    r"\b(zone|region|rack|node|host|pool|gpus?|vram|cpus?|ram|memory|disk) ?: ?(?=\w)"
+)
+_OWNED_PLACE = re.compile(r"(\w[\w-]*)'s (zone|rack|region|switch|az)\b")
+_RANGE = re.compile(r"(?<![\w.-])(\d+(?:\.\d+)?) ?- ?(\d+(?:\.\d+)?(?:[a-z]+)?)(?![\w-])")
+_CONTRACTIONS = (
+    (re.compile(r"\b(?:can't|cant|cannot)\b"), "can not"),
+    (re.compile(r"\b(?:won't|wont)\b"), "will not"),
+    (re.compile(r"\bdon't\b|\bdont\b"), "do not"),
+    (
+        re.compile(r"\b(does|is|are|was|should|would|could|must|did|has|have|need)n['o]?t\b"),
+        r"\1 not",
+    ),
+    (re.compile(r"\b(i|we|you|they|it|he|she)'d\b"), r"\1 would"),
+    (re.compile(r"'(?:s|m|re|ve|ll)\b"), ""),
+)
+
+
+def tokenise(text: str) -> list[Token]:
+    """Return the tokens of a text, in order."""
+    return _reread(_phrases(_words(level(text))))
+
+
+def _reread(tokens: list[Token]) -> list[Token]:
+    """Return the tokens with "any zone but b" and "leave zone b alone" told as avoidance."""
+    tags = [token.tag for token in tokens]
+    for i, token in enumerate(tokens):
+        if token.text == "but" and "OTHER" in tags[max(i - 2, 0) : i]:
+            tokens[i] = Token(token.text, "AVOID")
+        if token.text == "alone" and i > 1 and _leaving(tokens[:i]) is not None:
+            tokens[i] = Token(token.text, "FILL")
+            tokens[_leaving(tokens[:i]) or 0] = Token("leave alone", "AVOID")
+    return tokens
+
+
+def _leaving(before: list[Token]) -> int | None:
+    """Return where "leave" stands in the same breath, ``None`` if nowhere."""
+    for at in range(len(before) - 1, -1, -1):
+        if before[at].tag in _PUNCTUATION.values():
+            return None
+        if before[at].text in {"leave", "leaving"}:
+            return at
+    return None
+
+
+def level(text: str) -> str:
+    """Return the text in lower case, compatibility forms folded, contractions written out."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    plain = plain.replace("’", "'").replace("‘", "'").replace("–", "—")  # noqa: RUF001
+    plain = re.sub(r"(?m)^\s*[-*•]+\s+", "", plain)  # bullets
+    plain = re.sub(r"[^\S\n]-+[^\S\n]", " — ", plain)
+    plain = re.sub(r"\bfor \w+ reasons\b,?", " ", plain)
+    plain = _TITLE.sub(r"\1 ", plain)
+    plain = _RANGE.sub(r"\1 to \2", plain)
+    plain = _SPACED_MODEL.sub(r"\1-\2", plain)
+    plain = _OWNED_PLACE.sub(r"\2 of \1", plain)
+    for pattern, written_out in _CONTRACTIONS:
+        plain = pattern.sub(written_out, plain)
+    return plain
+
+
+def _words(plain: str) -> list[Token]:
+    tokens: list[Token] = []
+    last = ""
+    for raw in _WORD.findall(plain):
+        if raw == last:
+            continue  # "really really": nothing new, and endless repeats would cost time
+        last = raw
+        if raw in _PUNCTUATION:
+            tokens.append(Token(raw, _PUNCTUATION[raw]))
+            continue
+        word = raw.rstrip("./-,") or raw
+        bare_number = bool(tokens) and tokens[-1].tag == "NUM" and not tokens[-1].value
+        if bare_number and word in UNIT_NAMES:
+            tokens.append(Token(word, "UNIT", UNIT_NAMES[word]))
+        else:
+            tokens.extend(_split(word))
+        if len(raw) > len(word) and raw[len(word)] in ".,":
+            tokens.append(Token(raw[len(word)], _PUNCTUATION[raw[len(word)]]))
+    return tokens
+
+
+def _split(word: str) -> list[Token]:
+    """Return the word as one token, or its hyphenated parts if the vocabulary knows them all."""
+    shape = shape_of(word)
+    if shape is not None:
+        return [_shaped(word, shape)]
+    parts = re.split(r"[-/]", word)
+    if len(parts) == 2 and parts[0] in _PLACES:  # noqa: PLR2004 rack-12
+        return [Token(part, NAME) for part in parts]
+    if len(parts) > 1 and _comes_apart(parts):
+        if "/" in word and "-" not in word and tuple(parts) not in LEXICON:
+            return [t for part in parts for t in (Token("/", "AND"), *_split(part))][1:]
+        return [token for part in parts for token in _split(part)]
+    return [Token(word, NAME)]
+
+
+def _comes_apart(parts: list[str]) -> bool:
+    """Return whether hyphens stand for spaces here (low-latency) and not for a name (gpu-large)."""
+    if tuple(parts) in LEXICON:
+        return True
+    if not all(_familiar(part) for part in parts):
+        return False
+    return (
+        parts[0][0].isdigit() or parts[0] in _OPENERS or parts[-1] in _CLOSERS or _is_mixed(parts)
+    )
+
+
+def _is_mixed(parts: list[str]) -> bool:
+    return any(shape_of(part) is not None for part in parts) and not parts[-1].isdigit()
+
+
+def _familiar(part: str) -> bool:
+    return part in WORDS or shape_of(part) is not None
+
+
+def _shaped(word: str, shape: Shape) -> Token:
+    return Token(word, shape.tag, shape.value, shape.number)
+
+
+def _phrases(said: list[Token]) -> list[Token]:
+    """Return the words with known phrases joined, the longest first; misspellings forgiven."""
+    spelled = [correct(t.text) if t.tag == NAME else t.text for t in said]
+    tokens: list[Token] = []
+    at = 0
+    while at < len(said):
+        if _is_named(said, spelled[at], at, tokens):
+            spelled[at] = said[at].text
+        token, length = _longest(said, spelled, at)
+        tokens.append(token)
+        at += length
+    return tokens
+
+
+def _is_named(said: list[Token], spelled: str, at: int, before: list[Token]) -> bool:
+    """Return whether this is the name in "next to the raid pods", so that no slip is seen."""
+    if spelled == said[at].text:
+        return False
+    lead = next((token.tag for token in reversed(before) if token.tag != "DET"), "")
+    return lead in _TAKE_NAMES and LEXICON.get((spelled,), ("", ""))[0] not in _NO_NAMES
+
+
+def _longest(said: list[Token], spelled: list[str], at: int) -> tuple[Token, int]:
+    for length in range(min(LONGEST_PHRASE, len(said) - at), 0, -1):
+        meaning = LEXICON.get(tuple(spelled[at : at + length]))
+        if meaning is None and length == 1 and spelled[at] in GPU_FAMILIES:
+            return Token(said[at].text, "ACCEL", spelled[at]), 1
+        if meaning is not None and (length > 1 or said[at].tag == NAME):
+            text = " ".join(word.text for word in said[at : at + length])
+            return Token(text, *meaning), length
+    return said[at], 1
