@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import quote
+
+from moorage_policies.errors import BadInputError
 
 GROUP = "moorage.dev"
 VERSION = "v1alpha1"
@@ -58,13 +61,29 @@ class ApiResource:
         """Return the URL path of a collection, an object or its subresource.
 
         An empty ``namespace`` of a namespaced resource means the collection over all namespaces.
+
+        Raises:
+            BadInputError: a name would point at another path.
         """
         root = f"/apis/{self.group}" if self.group else "/api"
         parts = [root, self.version]
         if self.namespaced and namespace:
-            parts += ["namespaces", namespace]
+            parts += ["namespaces", _segment(namespace, "metadata.namespace")]
+        if name:
+            name = _segment(name, "metadata.name")
         parts += [part for part in (self.plural, name, subresource) if part]
         return "/".join(parts)
+
+
+def _segment(name: str, field: str) -> str:
+    """Return the name as one part of a path; it may come from whoever calls us."""
+    if name in (".", "..") or "/" in name or "%" in name:
+        raise BadInputError(
+            f"{name[:63]!r} cannot be the name of an object; remove '/' and '%', and do not "
+            "write '.' or '..' alone",
+            field=field,
+        )
+    return quote(name, safe=":")
 
 
 POOLS = ApiResource(

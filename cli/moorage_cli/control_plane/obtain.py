@@ -43,7 +43,14 @@ def obtain_binaries(minor: str, report: Report, hosts: Hosts | None = Hosts()) -
 
 def _obtain(toolchain: Toolchain, report: Report, hosts: Hosts | None) -> None:
     cache = cache_directory(toolchain)
-    cache.mkdir(parents=True, exist_ok=True)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        (cache / ".lock").touch()
+    except OSError as error:
+        raise BuildFailedError(
+            f"cannot write to the cache {cache} ({error.strerror}); set XDG_CACHE_HOME to a folder "
+            "that can be written to, or $KUBEBUILDER_ASSETS to one that holds the programs"
+        ) from error
     lock = FileLock(cache / ".lock")
     with _held(lock, report):
         missing = _missing(toolchain)  # again: another process may have got them meanwhile

@@ -17,7 +17,7 @@ from moorage_cli.control_plane.toolchains import DEFAULT_MINOR, KUBERNETES_VERSI
 from moorage_cli.demo.live import LiveDemo
 from moorage_cli.demo.simulated import tell_simulated
 from moorage_cli.demo.story import Check
-from moorage_cli.installation import Installation
+from moorage_cli.installation import EXTENDER, Installation
 
 _FILE_WIDTH = 140
 
@@ -67,7 +67,7 @@ def _tell_live(console: Console, minor: str, *, keep: bool) -> list[Check]:
         checks = live.tell()
         summarise(console, checks, time.monotonic() - started_s)
         if keep:
-            _keep(console, plane)
+            _keep(console, installation)
     return checks
 
 
@@ -79,9 +79,14 @@ def summarise(console: Console, checks: Iterable[Check], took_s: float) -> None:
         console.print(f"  {mark}  {check.what}")
 
 
-def _keep(console: Console, plane: ControlPlane) -> None:
-    console.print(f"\nexport KUBECONFIG={plane.kubeconfig}", soft_wrap=True, highlight=False)
-    console.print("kubectl get gip,gir,pods -n demo   (Ctrl-C ends everything)")
+def _keep(console: Console, installation: Installation) -> None:
+    plane, door = installation.plane, installation.doors[EXTENDER]
+    for line in (
+        f"\nexport KUBECONFIG={plane.kubeconfig}",
+        "kubectl get gip,gir,pods -n demo   (Ctrl-C ends everything)",
+        f"moorage doctor --extender {door.health}",
+    ):
+        console.print(line, soft_wrap=True, highlight=False)
     try:
         while not plane.ended_components():
             time.sleep(1.0)

@@ -146,8 +146,8 @@ def check_taints(facts: Facts) -> Finding:
     if bare:
         message = f"{len(bare)} of {len(nodes)} GPU nodes are open to every pod: {_some(bare)}"
         remedy = (
-            f"`kubectl taint nodes NAME {NVIDIA_GPU}=present:NoSchedule`, and let the pools' "
-            "templates tolerate it"
+            f"`kubectl taint nodes NAME {NVIDIA_GPU}=present:NoSchedule`; the operator lets the "
+            "pools' pods tolerate it"
         )
         return Finding(name, "warn", message, remedy)
     return Finding(name, "ok", f"all {len(nodes)} GPU nodes are tainted")

@@ -171,6 +171,16 @@ def test_without_go_the_remedy_is_named() -> None:
         obtain_binaries("1.34", ignore, hosts=None)
 
 
+def test_a_cache_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = tmp_path / "a-file"
+    blocked.touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
+    with pytest.raises(BuildFailedError, match=r"cannot write to the cache .*XDG_CACHE_HOME"):
+        obtain_binaries("1.34", ignore, hosts=None)
+
+
 def test_two_at_once_build_once(go_log: Path) -> None:
     hold = Path(f"{go_log}.hold")
     hold.touch()
