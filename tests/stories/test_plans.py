@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -25,6 +26,7 @@ from moorage_cli.control_plane.errors import RequestRefusedError
 from moorage_cli.installation import OPERATOR, Installation
 from moorage_cli.manifests import SYSTEM_NAMESPACE
 from moorage_cli.plan.command import app
+from moorage_crds.convert import to_node, to_pod
 from moorage_crds.names import (
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
@@ -37,6 +39,8 @@ from moorage_crds.names import (
     SCHEDULER_NAME,
     SURGE_ANNOTATION,
 )
+from moorage_crds.objects import NodeObject, PodObject
+from moorage_policies.invariants import Act, Frame, History, Step, Violation, audit
 
 pytestmark = pytest.mark.control_plane
 
@@ -228,6 +232,28 @@ class Fleet:
             counts.append(sum(map(is_ready, known.values())))
         return min(counts)
 
+    def violations(self, plan: str, before: list[Json], since: str) -> tuple[Violation, ...]:
+        """Return which promises the recorded history breaks."""
+        body = self.api.get(PLANS.path("", plan))
+        steps = tuple(
+            Step(body["metadata"]["uid"], move["index"], move["pod"]["uid"])
+            for move in body["spec"]["moves"]
+            if move["kind"] != "Place"
+        )
+        items = self.api.get("/api/v1/nodes")["items"]
+        nodes = {n["metadata"]["name"]: to_node(msgspec.convert(n, NodeObject)) for n in items}
+        pods = {p["metadata"]["uid"]: to_pod(msgspec.convert(p, PodObject)) for p in before}
+        frames, acts = [Frame(0, 0.0, nodes, dict(pods), steps=steps)], []
+        for number, (kind, item) in enumerate(self.history(since), 1):
+            pod = to_pod(msgspec.convert(item, PodObject))
+            was = pods.pop(pod.uid, None)
+            if kind != "DELETED":
+                pods[pod.uid] = pod
+            if pod.terminating and not (was is None or was.terminating) and was_evicted(item):
+                acts.append(Act(number - 1, float(number), "Evict", pod.uid))
+            frames.append(Frame(number, float(number), nodes, dict(pods), steps=steps))
+        return audit(History(frames, acts))
+
     def is_settled(self, replicas: int) -> bool:
         """Return whether nothing of a plan is left on the pool."""
         deployment = self.deployment()
@@ -236,6 +262,15 @@ class Fleet:
             and SURGE_ANNOTATION not in deployment["metadata"]["annotations"]
             and len(self.pods()) == self.ready() == replicas
         )
+
+
+def was_evicted(pod: Json) -> bool:
+    """Return whether the Eviction API ended the pod."""
+    conditions = pod["status"].get("conditions", ())
+    return any(
+        c["type"] == "DisruptionTarget" and c["reason"] == "EvictionByEvictionAPI"
+        for c in conditions
+    )
 
 
 def is_ready(pod: Json) -> bool:
@@ -289,15 +324,19 @@ def test_surge_first_exchanges_exactly_one_pod_and_never_falls_below_the_wish(
     assert after[new]["spec"]["nodeName"] == target
     fleet.eventually(lambda: fleet.is_settled(3), what="nothing of the plan is left")
     assert fleet.fewest_ready(before, since) == 3
+    assert fleet.violations(plan, before, since) == ()
     assert status["progress"] == "1/1"
 
 
 def test_evict_first_uses_the_eviction_api_and_lands_on_the_target(fleet: Fleet) -> None:
     fleet.pool(replicas=2, gpus=2, strategy="EvictFirst")
-    before = fleet.pods()
+    before, since = fleet.pods(), fleet.revision()
     target = fleet.elsewhere(*before)
     plan = fleet.plan(fleet.move(before[0], target, strategy="EvictFirst"))
     fleet.wait_phase(plan, "Completed")
+    [gone] = {p["metadata"]["uid"] for _, p in fleet.history(since) if was_evicted(p)}
+    assert gone == before[0]["metadata"]["uid"]
+    assert fleet.violations(plan, before, since) == ()
     after = {pod["metadata"]["uid"]: pod for pod in fleet.pods()}
     assert before[0]["metadata"]["uid"] not in after
     assert before[1]["metadata"]["uid"] in after
@@ -500,6 +539,7 @@ def test_an_operator_killed_at_any_write_of_a_plan_is_taken_over_without_a_trace
             assert fleet.is_settled(2), number
             if strategy == "SurgeFirst":
                 assert fleet.fewest_ready(before, since) == 2, number
+            assert fleet.violations(plan, before, since) == (), number
             if not was_killed:
                 break
         assert number > 4  # proposed, approved, executing, and at least two of the move itself
