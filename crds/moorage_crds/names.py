@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from hashlib import sha256
 from urllib.parse import quote
 
 from moorage_policies.errors import BadInputError
@@ -34,6 +36,8 @@ MAX_CLASS_NAME = 63
 """Characters of an accelerator class's name."""
 MAX_WORKLOAD_NAME = 47
 """Characters of a workload's name: 63 less what controllers append for pods and revisions."""
+
+_DIGEST = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +132,14 @@ def role_object_name(pool: str, role: str) -> str:
     Role names have no dash, so two pools of a namespace never share a child's name.
     """
     return f"{pool}-{role}"
+
+
+def workload_name(pool: str, role: str, accelerator_class: str) -> str:
+    """Return the name of the workload that runs a role on one accelerator class.
+
+    Classes are no DNS names (``H100-80GB``), so the readable part is cut and a digest of all three
+    names makes it unique. At most 47 characters: room for what ReplicaSet and StatefulSet append.
+    """
+    digest = sha256("/".join((pool, role, accelerator_class)).encode()).hexdigest()[:_DIGEST]
+    slug = re.sub(r"[^a-z0-9]+", "-", f"{pool}-{role}-{accelerator_class}".lower())
+    return f"{slug[: MAX_WORKLOAD_NAME - _DIGEST - 1].rstrip('-')}-{digest}"

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from msgspec import Struct
+import structlog
+from msgspec import Struct, structs
 
 from moorage_policies.scoring import Ranking
 from moorage_policies.state import Snapshot
 
 BEST_SHOWN = 5
+SETTLE_AFTER_S = 0.02
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class ScoredNode(Struct, gc=False):
@@ -49,25 +54,43 @@ class Record(Struct, rename="camel", omit_defaults=True):
 class Decisions:
     """The last records, newest last.
 
+    A record is made a moment after its decision, several at a time: the scheduler's one serial
+    cycle waits for answers, nobody waits for records. Whoever reads gets them all.
+
     Args:
         kept: how many.
     """
 
-    __slots__ = ("_records",)
+    __slots__ = ("_records", "_waiting")
 
     def __init__(self, kept: int) -> None:
         self._records: deque[Record] = deque(maxlen=kept)
+        self._waiting: list[Callable[[], Record]] = []
 
-    def add(self, record: Record) -> None:
-        """Keep a record; the oldest one goes when there are too many."""
-        self._records.append(record)
+    def add(self, make: Callable[[], Record]) -> None:
+        """Keep what makes a record until the next ``settle``."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_later(SETTLE_AFTER_S, self.settle)
+        self._waiting.append(make)
+
+    def settle(self) -> None:
+        """Make and log the records that wait; the oldest ones go when there are too many."""
+        waiting, self._waiting = self._waiting, []
+        for make in waiting:
+            record = make()
+            self._records.append(record)
+            facts = {name: value for name, value in structs.asdict(record).items() if value}
+            facts.pop("best", None)  # too long for a line
+            log.info("decision", **facts)
 
     def latest(self, limit: int) -> list[Record]:
         """Return up to ``limit`` records, newest first."""
+        self.settle()
         return [record for record, _ in zip(reversed(self._records), range(limit), strict=False)]
 
     def of_pod(self, namespace: str, name: str) -> list[Record]:
         """Return the records of a pod of this name, newest first."""
+        self.settle()
         key = f"{namespace}/{name}"
         return [record for record in reversed(self._records) if record.pod == key]
 

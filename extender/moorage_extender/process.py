@@ -72,6 +72,7 @@ async def _serve(ctx: Context, feed: Feed, binder: Binder) -> None:
             await asyncio.sleep(settings.drain_s)
         await _end(verbs, serving)
         await _end(people, showing)
+        ctx.decisions.settle()
         for task in background:
             task.cancel()
 

@@ -43,6 +43,8 @@ class OperatorConfig(BaseSettings):
     """Calls to the API server per second at most; absent: its own fairness decides."""
     settle_ms: Annotated[int, Field(ge=0, le=10_000)] = 50
     """How long a wake-up of a pool waits for others to join it, milliseconds."""
+    pods_settle_ms: Annotated[int, Field(ge=0, le=60_000)] = 1000
+    """How long a change of a pod waits for others to join it, milliseconds."""
     spacing_ms: Annotated[int, Field(ge=0, le=60_000)] = 1000
     """Least time between two reconciles of one pool, milliseconds."""
     patience_s: Annotated[float, Field(ge=0, le=3600)] = 15.0

@@ -65,7 +65,12 @@ def build_doors(
     plan_wakeups: Wakeups[str] = Wakeups(
         time.monotonic, settle_s=config.settle_ms / 1000, spacing_s=0.0
     )
-    view = ClusterView(wakeups.wake, reporter, plan_wakeups.wake)
+    view = ClusterView(
+        wakeups.wake,
+        reporter,
+        plan_wakeups.wake,
+        pods_settle_s=config.pods_settle_ms / 1000,
+    )
     writer = Writer(session, lambda: lease.held, metrics.count_write)
     service = PoolsService(view, writer, time.time, patience_s=config.patience_s)
     runner = Runner(

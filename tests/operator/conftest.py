@@ -340,7 +340,7 @@ class Bench:
                 _place(pod, place(pod), ready)
         self.pods = wanted
 
-    def _wake(self, key: tuple[str, str], *, urgent: bool = False) -> None:
+    def _wake(self, key: tuple[str, str], *, urgent: bool = False, **_: float) -> None:
         self.woken.append((key, urgent))
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from moorage_cluster.errors import Cause, ConflictError, Failure, TooManyRequestsError
-from moorage_crds.names import ROLES
+from moorage_crds.names import ROLES, workload_name
 from moorage_operator.errors import NotLeadingError
 
 Json = dict[str, Any]
 NS = "team"
-DEPLOYMENT = "llama-server-h100-80gb"
+DEPLOYMENT = workload_name("llama", "server", "H100-80GB")
 ROLE_PATH = ROLES.path(NS, "llama-server")
 
 
@@ -207,7 +207,7 @@ async def test_refused_replicas_move_to_the_next_class_after_the_patience(
     bench.now_s += 16
     await bench.settle()
     assert bench.deployment(DEPLOYMENT)["spec"]["replicas"] == 1
-    assert bench.deployment("llama-server-a100-40gb")["spec"]["replicas"] == 1
+    assert bench.deployment(workload_name("llama", "server", "A100-40GB"))["spec"]["replicas"] == 1
 
 
 @pytest.mark.parametrize("actuation", ["Off", "Recommend"])

@@ -30,7 +30,7 @@ class Silent:
         pass
 
 
-def wake_nobody(key: tuple[str, str], *, urgent: bool = False) -> None:
+def wake_nobody(key: tuple[str, str], *, urgent: bool = False, **_: float) -> None:
     pass
 
 

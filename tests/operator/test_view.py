@@ -26,7 +26,7 @@ class Woken:
     def __init__(self) -> None:
         self.keys: list[tuple[tuple[str, str], bool]] = []
 
-    def __call__(self, key: tuple[str, str], *, urgent: bool = False) -> None:
+    def __call__(self, key: tuple[str, str], *, urgent: bool = False, **_: float) -> None:
         self.keys.append((key, urgent))
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 import structlog
 from fastapi import Request, Response
-from msgspec import json, structs
+from msgspec import json
 from starlette.requests import ClientDisconnect
 
 from moorage_extender.context import Context
@@ -77,8 +77,9 @@ def endpoint(verb: Verb[Args], ctx: Context) -> Callable[[Request], Awaitable[Re
             ctx.metrics.observe(verb.name, "neutral", ctx.clock() - started_s)
             return Response(verb.neutral(args), media_type=JSON)
         took_s = ctx.clock() - started_s
-        # later: the scheduler's one serial cycle waits for the answer, nobody waits for the rest
-        asyncio.get_running_loop().call_soon(_tell, verb.name, reply, took_s, ctx)
+        ctx.metrics.observe(verb.name, reply.outcome, took_s)
+        if reply.record is not None:
+            ctx.decisions.add(partial(_finish, verb.name, reply, took_s, ctx.wall_clock()))
         return Response(reply.body, media_type=JSON)
 
     return answer
@@ -112,14 +113,9 @@ def _reject(verb: str, error: Exception, ctx: Context) -> Response:
     return Response(body, status, media_type=JSON)
 
 
-def _tell(verb: str, reply: Reply, took_s: float, ctx: Context) -> None:
-    ctx.metrics.observe(verb, reply.outcome, took_s)
-    if reply.record is None:
-        return
+def _finish(verb: str, reply: Reply, took_s: float, at_s: float) -> Record:
+    assert reply.record is not None
     record = reply.record()
-    record.verb, record.outcome, record.at_s = verb, reply.outcome, ctx.wall_clock()
+    record.verb, record.outcome, record.at_s = verb, reply.outcome, at_s
     record.took_ms = round(took_s * 1e3, 3)
-    ctx.decisions.add(record)
-    facts = {name: value for name, value in structs.asdict(record).items() if value}
-    facts.pop("best", None)  # for /debug/decisions; too long for a line
-    log.info("decision", **facts)
+    return record

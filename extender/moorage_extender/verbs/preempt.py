@@ -78,13 +78,13 @@ class Preempt:
         self, args: PodAndCandidates, decision: Decision[Mapping[str, Victims]], outcome: str
     ) -> Reply:
         body = wire.encode_victims(decision.value)
+        self._ctx.metrics.victims.inc(sum(len(one.uids) for one in decision.value.values()))
+        if not decision.value:
+            self._ctx.metrics.vetoes.inc()
         return Reply(body, outcome, lambda: self._record(args, decision))
 
     def _record(self, args: PodAndCandidates, decision: Decision[Mapping[str, Victims]]) -> Record:
         victims = {node: chosen.uids for node, chosen in decision.value.items()}
-        self._ctx.metrics.victims.inc(sum(map(len, victims.values())))
-        if not victims:
-            self._ctx.metrics.vetoes.inc()
         return Record(
             pod=args.pod.key,
             uid=args.pod.uid,

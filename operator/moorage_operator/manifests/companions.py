@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from moorage_crds.names import DISRUPTION_BUDGETS, ROLES, SERVICES
+from moorage_crds.names import DISRUPTION_BUDGETS, ROLES, SERVICES, role_object_name
 from moorage_crds.pool import GPUInferencePool, Role
 from moorage_operator.manifests.names import (
     POOL_REPLICAS_ANNOTATION,
     pool_labels,
     role_labels,
-    role_object_name,
 )
 from moorage_operator.manifests.objects import Manifest, owned_metadata
 from moorage_operator.manifests.templates import Json

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from moorage_crds.names import DEPLOYMENTS, LEADER_WORKER_SETS, SURGE_ANNOTATION
+from moorage_crds.names import (
+    DEPLOYMENTS,
+    LEADER_WORKER_SETS,
+    SURGE_ANNOTATION,
+    workload_name,
+)
 from moorage_crds.pool import Accelerator, GPUInferencePool, MigrationStrategy, Role
-from moorage_operator.manifests.names import class_labels, workload_name
+from moorage_operator.manifests.names import class_labels
 from moorage_operator.manifests.objects import Manifest, owned_metadata
 from moorage_operator.manifests.templates import Json
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from moorage_crds.names import LEADER_WORKER_SETS
+from moorage_crds.names import LEADER_WORKER_SETS, workload_name
 from moorage_crds.pool import Accelerator, GPUInferencePool, Role
 from moorage_operator.children import Child
-from moorage_operator.manifests.names import workload_name
 from moorage_operator.manifests.pods import build_pod_template, to_replica_pod
 from moorage_operator.manifests.templates import Json
 from moorage_operator.services.facts import PoolFacts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from moorage_crds.names import PRIORITY_CLASSES
+from moorage_crds.names import PRIORITY_CLASSES, role_object_name
 from moorage_crds.pool import GPUInferencePool, Role
 from moorage_operator.children import Child
 from moorage_operator.manifests.companions import (
@@ -13,7 +13,6 @@ from moorage_operator.manifests.companions import (
     build_role_object,
     build_service,
 )
-from moorage_operator.manifests.names import role_object_name
 from moorage_operator.manifests.objects import Manifest
 from moorage_operator.manifests.workloads import build_workload
 from moorage_operator.services.class_plans import RolePlan, plan_class

@@ -11,11 +11,10 @@ import msgspec
 from moorage_cluster.apply import needs_apply_status
 from moorage_cluster.errors import NotFoundError
 from moorage_crds.conditions import READY, VALID
-from moorage_crds.names import FIELD_MANAGER, POOLS, ROLES, ApiResource
+from moorage_crds.names import FIELD_MANAGER, POOLS, ROLES, ApiResource, role_object_name
 from moorage_crds.pool_status import PoolStatus
 from moorage_crds.role import RoleObjectStatus
 from moorage_operator.children import read_child
-from moorage_operator.manifests.names import role_object_name
 from moorage_operator.manifests.templates import Json
 from moorage_operator.services.conditions import Finding, write_conditions
 from moorage_operator.services.records import read_pool_record

@@ -19,8 +19,8 @@ from moorage_policies.state.state import ClusterState
 class Wake(Protocol):
     """Lets a pool be reconciled soon."""
 
-    def __call__(self, key: PoolKey, *, urgent: bool = False) -> None:
-        """Wake a pool; ``urgent`` when its own spec changed."""
+    def __call__(self, key: PoolKey, *, after_s: float = 0.0, urgent: bool = False) -> None:
+        """Wake a pool, in ``after_s`` at the earliest; ``urgent`` when its own spec changed."""
         ...
 
 
@@ -43,19 +43,27 @@ class ClusterView:
         wake: called for every change that a pool may have to answer.
         wake_plan: called for every change that a plan may have to answer.
         reporter: hears of objects that cannot be read.
+        pods_settle_s: how long a change of a pod waits for others to join it: pods of one workload
+            come and go together, and each look may write a status.
     """
 
     def __init__(
-        self, wake: Wake, reporter: Reporter, wake_plan: Callable[[str], None] = lambda _: None
+        self,
+        wake: Wake,
+        reporter: Reporter,
+        wake_plan: Callable[[str], None] = lambda _: None,
+        *,
+        pods_settle_s: float = 0.0,
     ) -> None:
         self._wake = wake
+        self._pods_settle_s = pods_settle_s
         self._pools: dict[PoolKey, PoolRecord] = {}
         self._children: dict[PoolKey, dict[tuple[str, str], Child]] = {}
         self._labelled: dict[tuple[str, str, str], PoolKey] = {}
         self._state = ClusterState()
         self.surroundings = Surroundings(self._state, self._wake_unsettled, self.wake_all, reporter)
-        self.pods = PoolPods(self._state, wake, self._wake_unsettled, reporter)
         self.plans = PlanBook(wake_plan, self._wake_workload)
+        self.pods = PoolPods(self._state, self._wake_for_pods, self._wake_unsettled, reporter)
         self.unsettled: set[PoolKey] = set()
         """Pools that lack something: a change of nodes, room or classes may help them."""
 
@@ -158,6 +166,9 @@ class ClusterView:
         """Wake every pool."""
         for key in self._pools:
             self._wake(key)
+
+    def _wake_for_pods(self, key: PoolKey) -> None:
+        self._wake(key, after_s=self._pods_settle_s)
 
     def _wake_unsettled(self) -> None:
         for key in self.unsettled:

@@ -19,6 +19,7 @@ from moorage_policies.types import BoolArray, FloatArray, IntArray
 MIXTURES = 21
 SHAPES_AT_MOST = 12  # resources with more distinct sizes have no shapes worth counting
 SETS_AT_MOST = 24
+SCARCE_RATIO = 0.8  # of the scarcest resource: others bound nothing in a mixture
 TOLERANCE = 1e-9
 
 
@@ -97,8 +98,10 @@ def _relaxations(requests: IntArray, capacity: IntArray) -> Iterator[tuple[Float
     used = [column for column in range(requests.shape[1]) if requests[:, column].any()]
     for column in used:
         yield shares[:, column], float(capacity[:, column].sum() / total[column])
-    for row, left in enumerate(used):
-        for right in used[row + 1 :]:
+    asked = shares.sum(axis=0)
+    scarce = [column for column in used if asked[column] >= SCARCE_RATIO * asked.max()]
+    for row, left in enumerate(scarce):
+        for right in scarce[row + 1 :]:
             for part in np.linspace(0, 1, MIXTURES + 2)[1:-1]:
                 yield part * shares[:, left] + (1 - part) * shares[:, right], 1.0
     for column in used:

@@ -1,4 +1,4 @@
-"""The first answer: best fit by priority, moving one running pod away where that helps."""
+"""The first answer: best fit by priority, moving running pods away where that helps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moorage_policies.types import BoolArray, FloatArray, IntArray
 
 
 def place_pending(instance: Instance, start: Answer, *, go_on: Callable[[], bool]) -> Answer:
-    """Return ``start`` with more pods placed, running ones moved at most one at a time.
+    """Return ``start`` with more pods placed, the pods of one node moved away where that helps.
 
     Pods that are tied to others (gangs, spread, affinity, limits, budgets) are left alone.
 
@@ -34,7 +34,7 @@ def place_pending(instance: Instance, start: Answer, *, go_on: Callable[[], bool
             break
         node = _best_fit(instance, free, scale, pod)
         if node < 0:
-            node = _by_one_ejection(instance, placement, free, scale, pod, tied)
+            node = _by_ejections(instance, placement, free, scale, pod, tied)
         if node >= 0:
             placement[pod] = node
             free[node] -= instance.requests[pod]
@@ -65,7 +65,7 @@ def _best_fit(
     return int(rows[(room[rows] * scale).sum(axis=1).argmin()])
 
 
-def _by_one_ejection(
+def _by_ejections(
     instance: Instance,
     placement: IntArray,
     free: IntArray,
@@ -73,22 +73,52 @@ def _by_one_ejection(
     pod: int,
     tied: BoolArray,
 ) -> int:
-    """Make room by moving one running pod to its best fit elsewhere; return the freed node."""
-    placed = np.flatnonzero((placement >= 0) & instance.movable & ~tied)
-    nodes = placement[placed]
-    room = free[nodes] + instance.requests[placed] - instance.requests[pod]
-    helps = (room >= 0).all(axis=1) & instance.accepts(pod)[nodes]
-    candidates = placed[helps]
-    order = np.argsort((instance.requests[candidates] * scale).sum(axis=1), kind="stable")
-    for other in candidates[order][:EJECTIONS_TRIED].tolist():
-        node = int(placement[other])
-        target = _best_fit(instance, free, scale, other, avoid=node)
-        if target >= 0:
+    """Make room by moving pods of one node to their best fits elsewhere; return that node.
+
+    Nodes that lack the least are tried first: the pod of 8 GPUs goes where the fewest must leave.
+    """
+    lacks = (np.maximum(instance.requests[pod] - free, 0) * scale).sum(axis=1)
+    whole = (instance.requests[pod] <= instance.capacity).all(axis=1) & instance.accepts(pod)
+    candidates = np.flatnonzero(whole)
+    candidates = candidates[np.argsort(lacks[candidates], kind="stable")][:NODES_TRIED]
+    for node in candidates.tolist():
+        moves = _clear(instance, placement, free, scale, pod, node, tied)
+        if moves is None:
+            continue
+        for other, target in moves:
             placement[other] = target
             free[target] -= instance.requests[other]
             free[node] += instance.requests[other]
-            return node
+        return int(node)
     return -1
 
 
-EJECTIONS_TRIED = 16
+def _clear(
+    instance: Instance,
+    placement: IntArray,
+    free: IntArray,
+    scale: FloatArray,
+    pod: int,
+    node: int,
+    tied: BoolArray,
+) -> list[tuple[int, int]] | None:
+    """Return which pods of the node go where so that the pod fits, ``None`` if they cannot."""
+    here = np.flatnonzero((placement == node) & instance.movable & ~tied)
+    here = here[np.argsort((instance.requests[here] * scale).sum(axis=1), kind="stable")]
+    tentative = free.copy()
+    moves: list[tuple[int, int]] = []
+    for other in here.tolist():
+        lacking = tentative[node] < instance.requests[pod]
+        if not lacking.any():
+            break
+        if not instance.requests[other][lacking].any():
+            continue
+        target = _best_fit(instance, tentative, scale, other, avoid=node)
+        if target >= 0:
+            tentative[target] -= instance.requests[other]
+            tentative[node] += instance.requests[other]
+            moves.append((other, target))
+    return moves if (tentative[node] >= instance.requests[pod]).all() else None
+
+
+NODES_TRIED = 24

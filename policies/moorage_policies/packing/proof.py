@@ -20,6 +20,7 @@ class Prover:
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
         self._known: dict[tuple[int, tuple[int, ...]], int] = {}
+        self._quick: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._groups: Groups | None = None
         self._grouped = False
         self._too_large = False  # the linear program did not end in the time it was given
@@ -47,7 +48,9 @@ class Prover:
             spend: told what was used.
         """
         counts = tuple(int(count) for count in answer.score[: self._stages])
-        quick = stage_bounds(self._instance, counts)
+        if counts not in self._quick:
+            self._quick[counts] = stage_bounds(self._instance, counts)
+        quick = self._quick[counts]
         best = [
             min(bound, self._known.get((stage, counts[:stage]), bound))
             for stage, bound in enumerate(quick)

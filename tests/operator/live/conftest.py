@@ -16,7 +16,11 @@ from moorage_cli.installation import OPERATOR, Installation
 from moorage_crds.names import ApiResource
 
 Json = dict[str, Any]
-QUICK = {"MOORAGE_OPERATOR_PATIENCE_S": "2", "MOORAGE_OPERATOR_SPACING_MS": "100"}
+QUICK = {
+    "MOORAGE_OPERATOR_PATIENCE_S": "2",
+    "MOORAGE_OPERATOR_SPACING_MS": "100",
+    "MOORAGE_OPERATOR_PODS_SETTLE_MS": "50",
+}
 
 
 @dataclass

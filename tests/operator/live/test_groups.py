@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from moorage_crds.names import workload_name
+
 pytestmark = pytest.mark.control_plane
 
 Json = dict[str, Any]
 Make = Callable[..., Json]
 STAND_IN = Path(__file__).parents[1] / "data" / "leaderworkersets.yaml"
-NAME = "llama-server-h100-80gb"
+NAME = workload_name("llama", "server", "H100-80GB")
 
 
 def test_a_replica_of_two_nodes_runs_as_a_leader_worker_set(

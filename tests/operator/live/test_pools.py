@@ -11,6 +11,7 @@ import pytest
 
 from moorage_cli.control_plane.plane import API_SERVER
 from moorage_cli.installation import OPERATOR
+from moorage_crds.names import workload_name
 
 pytestmark = pytest.mark.control_plane
 
@@ -44,8 +45,8 @@ def test_a_pool_is_placed_shown_scaled_and_removed(
     assert {f"{c['kind']}/{c['metadata']['name']}" for c in site.list(CHILDREN, team)} == {
         "GPUInferenceRole/llama-prefill",
         "GPUInferenceRole/llama-decode",
-        "Deployment/llama-prefill-h100-80gb",
-        "Deployment/llama-decode-h100-80gb",
+        "Deployment/" + workload_name("llama", "prefill", "H100-80GB"),
+        "Deployment/" + workload_name("llama", "decode", "H100-80GB"),
         "Service/llama",
         "PodDisruptionBudget/llama-prefill",
         "PodDisruptionBudget/llama-decode",
@@ -63,7 +64,10 @@ def test_a_pool_is_placed_shown_scaled_and_removed(
         lambda: site.get("gir", team, "llama-decode")["status"]["replicas"] == 1,
         why="one decode replica is left",
     )
-    assert site.get("deploy", team, "llama-decode-h100-80gb")["spec"]["replicas"] == 1
+    assert (
+        site.get("deploy", team, workload_name("llama", "decode", "H100-80GB"))["spec"]["replicas"]
+        == 1
+    )
 
     site.plane.kubectl("delete", "gip", "llama", "-n", team)
     # the garbage collector learns of a new kind only every 30 s
@@ -94,7 +98,7 @@ def test_nothing_is_written_at_rest_nor_by_a_restarted_operator(
 def test_what_others_change_is_put_right(site: Any, team: str, new_pool: Make) -> None:
     site.apply(pool_in(team, new_pool()))
     site.eventually(ready(site, team), why="the pool is ready")
-    name = "llama-server-h100-80gb"
+    name = workload_name("llama", "server", "H100-80GB")
     site.plane.kubectl("scale", f"deploy/{name}", "--replicas=0", "-n", team)
     site.plane.kubectl("label", "pdb", "llama-server", "moorage.dev/role-", "-n", team)
     site.plane.kubectl("delete", "service", "llama", "-n", team)
@@ -256,7 +260,12 @@ def test_two_operators_one_acts_and_the_other_takes_over(
     )
     site.plane.kubectl("scale", "gir/llama-server", "--replicas=1", "-n", team)
     site.eventually(
-        lambda: site.get("deploy", team, "llama-server-h100-80gb")["spec"]["replicas"] == 1
+        lambda: (
+            site.get("deploy", team, workload_name("llama", "server", "H100-80GB"))["spec"][
+                "replicas"
+            ]
+            == 1
+        )
     )
     site.installation.start_operator(
         MOORAGE_OPERATOR_SPACING_MS="100", MOORAGE_OPERATOR_PATIENCE_S="2"
@@ -274,7 +283,12 @@ def test_the_api_server_restarts_and_the_operator_goes_on(
     site.plane.restart(API_SERVER)
     site.plane.kubectl("scale", "gir/llama-server", "--replicas=3", "-n", team)
     site.eventually(
-        lambda: site.get("deploy", team, "llama-server-h100-80gb")["spec"]["replicas"] == 3,
+        lambda: (
+            site.get("deploy", team, workload_name("llama", "server", "H100-80GB"))["spec"][
+                "replicas"
+            ]
+            == 3
+        ),
         deadline_s=60.0,
         why="the operator hears of changes again",
     )
