@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from moorage_crds.names import SURGE_ANNOTATION
+from moorage_crds.names import SURGE_ANNOTATION, workload_name
 
 Json = dict[str, Any]
-DEPLOYMENT = "llama-server-h100-80gb"
+DEPLOYMENT = workload_name("llama", "server", "H100-80GB")
 UID = "6f1c"
 
 

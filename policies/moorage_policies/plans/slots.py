@@ -93,11 +93,7 @@ def _hidden(pod: Pod, slots: Iterable[Slot], snapshot: Snapshot) -> dict[str, st
         known = slot.node in snapshot.node_index
         if known and slot.move.priority >= pod.priority and not slot.is_filled(snapshot):
             kept[slot.node].append(slot)
-    return {
-        node: KEPT
-        for node, there in kept.items()
-        if _is_short(node, there, demand, snapshot)
-    }
+    return {node: KEPT for node, there in kept.items() if _is_short(node, there, demand, snapshot)}
 
 
 def _is_short(node: str, slots: Iterable[Slot], demand: IntArray, snapshot: Snapshot) -> bool:
