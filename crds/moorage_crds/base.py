@@ -81,4 +81,5 @@ class Metadata(Model):
     resource_version: str = ""
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
+    creation_timestamp: str | None = None
     deletion_timestamp: str | None = None

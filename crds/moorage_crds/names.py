@@ -17,6 +17,8 @@ POOL_LABEL = f"{GROUP}/pool"
 ROLE_LABEL = f"{GROUP}/role"
 ACCELERATOR_CLASS_LABEL = f"{GROUP}/accelerator-class"
 HINT_ANNOTATION = f"{GROUP}/hint"
+SURGE_ANNOTATION = f"{GROUP}/surge"
+"""On a workload: replicas by which a running plan raised it above what its pool wants."""
 MANIFEST_DIGEST_ANNOTATION = f"{GROUP}/manifest-digest"
 LAST_APPLIED_ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
 

@@ -163,7 +163,8 @@ class PlanSpec(Model):
     """What asked for the plan."""
     mode: Literal["Off", "Recommend", "Auto"] = "Auto"
     """Auto: carried out. Recommend: waits until somebody sets Auto. Off: not carried out; a running
-    plan stops after its current step and gives its reservations back."""
+    plan undoes what can be undone, lets end what was asked to go, and gives its reservations
+    back."""
     moves: Annotated[
         tuple[PlannedMove, ...],
         Field(max_length=MAX_MOVES, json_schema_extra=list_map("index")),

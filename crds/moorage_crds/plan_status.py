@@ -8,7 +8,15 @@ from pydantic import Field
 
 from moorage_crds.base import Model
 from moorage_crds.conditions import Conditions
-from moorage_crds.fields import Message, OptionalName, Timestamp, Uid, list_map
+from moorage_crds.fields import (
+    LIST_SET,
+    Message,
+    OptionalName,
+    Reason,
+    Timestamp,
+    Uid,
+    list_map,
+)
 
 PlanPhase = Literal["Proposed", "Approved", "Executing", "Completed", "Aborted", "Superseded"]
 MovePhase = Literal["Waiting", "Surging", "Evicting", "Binding", "Done", "Failed", "Skipped"]
@@ -26,10 +34,16 @@ class MoveStatus(Model):
     """Pod that took the reserved place."""
     replacement_uid: Uid = ""
     """UID of that pod."""
+    siblings: Annotated[tuple[Uid, ...], Field(max_length=256, json_schema_extra=LIST_SET)] = ()
+    """UIDs of the owner's other pods when the move began: none of them is the replacement."""
     started_at: Timestamp | None = None
     """When it started."""
+    phase_since: Timestamp | None = None
+    """When it entered its phase."""
     finished_at: Timestamp | None = None
     """When it ended."""
+    reason: Reason = ""
+    """What it waits for, or why it failed, as one word for programs."""
     message: Message = ""
     """What it waits for, or why it failed."""
 
@@ -60,6 +74,8 @@ class PlanStatus(Model):
     """How far each move got."""
     executor: Executor | None = None
     """Who carries the plan out."""
+    phase_since: Timestamp | None = None
+    """When it entered its phase."""
     started_at: Timestamp | None = None
     """When the first step started."""
     finished_at: Timestamp | None = None

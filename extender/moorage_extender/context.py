@@ -11,6 +11,7 @@ from moorage_extender.config import Settings
 from moorage_extender.decisions import Decisions
 from moorage_extender.failures import FailedBinds, FirstFailures
 from moorage_extender.feed import Budgets
+from moorage_extender.kept_room import KeptRoom
 from moorage_extender.metrics import Metrics
 from moorage_extender.node_lists import NodeList, ScorePrefixes, decode_node_names
 from moorage_extender.remembered import Remembered
@@ -64,6 +65,7 @@ class Context:
     ranker: Ranker = field(init=False)
     failed_binds: FailedBinds = field(init=False)
     first_failures: FirstFailures = field(init=False)
+    kept_room: KeptRoom = field(init=False)
     decisions: Decisions = field(init=False)
     budgets: Budgets = field(default_factory=Budgets)
     metrics: Metrics = field(default_factory=Metrics)
@@ -80,6 +82,7 @@ class Context:
         self.ranker = Ranker(settings.ranking_params(), self.clock)
         self.failed_binds = FailedBinds(settings.failed_bind_memory_s, self.clock)
         self.first_failures = FirstFailures(FIRST_FAILURE_MEMORY_S, self.wall_clock)
+        self.kept_room = KeptRoom(self.wall_clock)
         self.decisions = Decisions(settings.decisions_kept)
 
     def degraded(self, verb: str, reason: str) -> None:
@@ -90,4 +93,5 @@ class Context:
         """Drop what time has settled: failures, and bindings that the watch never confirmed."""
         self.failed_binds.forget_old()
         self.first_failures.forget_old()
+        self.kept_room.refresh()
         self.metrics.assumed_expired.inc(len(self.state.expire(self.clock())))

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from moorage_cluster.reflector import Reflector, Source
 from moorage_crds.convert import to_budget, to_node, to_pod
-from moorage_crds.names import DISRUPTION_BUDGETS, NODES, PODS
+from moorage_crds.names import DISRUPTION_BUDGETS, NODES, PLANS, PODS
 from moorage_crds.objects import NodeObject, PodDisruptionBudgetObject, PodObject
+from moorage_extender.kept_room import KeptRoom, PlanObject
 from moorage_extender.metrics import Metrics
 from moorage_policies.errors import BadInputError
 from moorage_policies.ports import Reporter
@@ -56,12 +57,13 @@ class Budgets:
 
 
 class Feed:
-    """Follows nodes, pods and disruption budgets.
+    """Follows nodes, pods, disruption budgets and plans.
 
     Args:
         source: the session to the API server.
         state: takes nodes and pods.
         budgets: takes disruption budgets.
+        kept_room: takes plans; nothing waits for them, as their resource may not be installed.
         metrics: counts objects that cannot be read.
         stale_after_s: seconds without news after which the feed counts as broken.
         reporter: hears what reflectors do.
@@ -72,6 +74,7 @@ class Feed:
         source: Source,
         state: ClusterState,
         budgets: Budgets,
+        kept_room: KeptRoom,
         metrics: Metrics,
         *,
         stale_after_s: float,
@@ -108,7 +111,16 @@ class Feed:
             on_delete=lambda item: budgets.drop(item.metadata.namespace, item.metadata.name),
             reporter=reporter,
         )
-        for kind, age_s in self.ages_s().items():
+        self._plans = Reflector(
+            source,
+            PLANS.path(),
+            PlanObject,
+            on_list=kept_room.replace,
+            on_change=kept_room.put,
+            on_delete=kept_room.drop,
+            reporter=reporter,
+        )
+        for kind, age_s in (*self.ages_s().items(), ("placementplans", self._plans.age_s)):
             metrics.watch(
                 "moorage_extender_cache_age_seconds",
                 "Seconds since the API server last had news of a kind.",
@@ -139,7 +151,7 @@ class Feed:
     async def run(self) -> None:
         """Follow until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            for reflector in (self._nodes, self._pods, self._pdbs):
+            for reflector in (self._nodes, self._pods, self._pdbs, self._plans):
                 tasks.create_task(reflector.run())
 
     async def wait_listed(self) -> None:

@@ -37,6 +37,7 @@ async def serve(settings: Settings) -> None:
             api,
             ctx.state,
             ctx.budgets,
+            ctx.kept_room,
             ctx.metrics,
             stale_after_s=settings.stale_after_s,
             reporter=LogReporter(),

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 import msgspec
 
 from moorage_cluster.apply import needs_apply
-from moorage_crds.names import FIELD_MANAGER, GPU_PRODUCT_LABEL, POOL_LABEL, ROLES, ApiResource
+from moorage_crds.names import (
+    FIELD_MANAGER,
+    GPU_PRODUCT_LABEL,
+    POOL_LABEL,
+    ROLES,
+    SURGE_ANNOTATION,
+    ApiResource,
+)
 from moorage_crds.objects import Condition, ObjectMeta, OwnerReference, Wire
 from moorage_operator.manifests.names import POOL_REPLICAS_ANNOTATION
 from moorage_operator.manifests.objects import Manifest
@@ -86,7 +93,8 @@ class Child:
         labels: its labels.
         owner: the controller that owns it, ``None`` for an orphan.
         is_terminating: whether its deletion has begun.
-        replicas: replicas that it asks for; 1 where that means nothing.
+        replicas: replicas that it asks for, surge included; 1 where that means nothing.
+        surge: replicas of them that a running plan added.
         pool_replicas: on a role object, the count that the pool asked for when it was decided.
         product: the accelerator product that its pods select, empty when they select none.
         trouble: what its controller cannot do (a quota refusal), empty when all is well.
@@ -103,6 +111,7 @@ class Child:
     owner: OwnerReference | None = None
     is_terminating: bool = False
     replicas: int = 1
+    surge: int = 0
     pool_replicas: int | None = None
     product: str = ""
     trouble: str = ""
@@ -142,6 +151,7 @@ def to_child(resource: ApiResource, item: ChildObject, whole: bytes = b"") -> Ch
         owner=next((owner for owner in meta.owner_references if owner.controller), None),
         is_terminating=meta.deletion_timestamp is not None,
         replicas=item.spec.replicas,
+        surge=_number(meta.annotations.get(SURGE_ANNOTATION, "")) or 0,
         pool_replicas=_number(meta.annotations.get(POOL_REPLICAS_ANNOTATION, "")),
         product=_product(item.spec),
         trouble=_trouble(item.status.conditions),

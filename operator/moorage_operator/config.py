@@ -54,6 +54,16 @@ class OperatorConfig(BaseSettings):
     patience_s: Annotated[float, Field(ge=0, le=3600)] = 15.0
     """How long a pod that the scheduler refuses waits before its replica may go to another
     accelerator class with room, seconds."""
+    plan_settle_ms: Annotated[int, Field(ge=0, le=600_000)] = 1000
+    """How long an approved plan waits before it is checked again and begins, milliseconds."""
+    plan_poll_ms: Annotated[int, Field(ge=50, le=60_000)] = 500
+    """Pause between two looks at a plan that is under way, milliseconds."""
+    plan_surge_deadline_s: Annotated[float, Field(gt=0, le=86_400)] = 1800.0
+    """How long a replacement may take to be ready, model loading included, seconds."""
+    plan_evict_deadline_s: Annotated[float, Field(gt=0, le=86_400)] = 600.0
+    """How long a closed disruption budget or a pod that shuts down is waited for, seconds."""
+    plan_bind_deadline_s: Annotated[float, Field(gt=0, le=86_400)] = 600.0
+    """How long a pod may take to be placed on the node that was kept for it, seconds."""
     retry_cap_s: Annotated[float, Field(gt=0, le=3600)] = 300.0
     """Longest pause between tries of a pool that fails, seconds."""
     sweep_interval_s: Annotated[float, Field(gt=0)] = 600.0

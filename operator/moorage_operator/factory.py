@@ -13,6 +13,9 @@ from moorage_cluster.session import ApiSession
 from moorage_operator.config import OperatorConfig
 from moorage_operator.handlers.memo import Memo
 from moorage_operator.metrics import Metrics
+from moorage_operator.services.plan_facts import PlanFacts
+from moorage_operator.services.plan_writing import PlanWriter
+from moorage_operator.services.plans import PlansService
 from moorage_operator.services.pool_pods import PoolKey
 from moorage_operator.services.pools import PoolsService
 from moorage_operator.services.runner import Runner
@@ -21,6 +24,9 @@ from moorage_operator.services.writing import Writer
 from moorage_operator.wakeups import Wakeups
 from moorage_operator.watches import Watches
 from moorage_policies.ports import Reporter
+
+PLAN_RETRY_CAP_S = 5.0
+"""A running plan holds room back: it is tried again soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,8 @@ class Doors:
     reporter: Reporter
     view: ClusterView
     watches: Watches
-    runner: Runner
+    runner: Runner[PoolKey]
+    plan_runner: Runner[str]
     memo: Memo
     primed: asyncio.Event
     """Set once pools and role objects have been listed."""
@@ -55,7 +62,15 @@ def build_doors(
         settle_s=config.settle_ms / 1000,
         spacing_s=config.spacing_ms / 1000,
     )
-    view = ClusterView(wakeups.wake, reporter, pods_settle_s=config.pods_settle_ms / 1000)
+    plan_wakeups: Wakeups[str] = Wakeups(
+        time.monotonic, settle_s=config.settle_ms / 1000, spacing_s=0.0
+    )
+    view = ClusterView(
+        wakeups.wake,
+        reporter,
+        plan_wakeups.wake,
+        pods_settle_s=config.pods_settle_ms / 1000,
+    )
     writer = Writer(session, lambda: lease.held, metrics.count_write)
     service = PoolsService(view, writer, time.time, patience_s=config.patience_s)
     runner = Runner(
@@ -64,6 +79,23 @@ def build_doors(
         clock=time.monotonic,
         uniform=random.random,
         retry_cap_s=config.retry_cap_s,
+        metrics=metrics,
+        reporter=reporter,
+    )
+    plans = PlansService(
+        view,
+        PlanFacts(session, view, config),
+        PlanWriter(session, lambda: lease.fence_token, metrics.count_write, time.time),
+        time.time,
+        reporter,
+    )
+    plan_runner = Runner(
+        plan_wakeups,
+        plans.reconcile,
+        kind="plan",
+        clock=time.monotonic,
+        uniform=random.random,
+        retry_cap_s=PLAN_RETRY_CAP_S,
         metrics=metrics,
         reporter=reporter,
     )
@@ -78,6 +110,7 @@ def build_doors(
         view=view,
         watches=watches,
         runner=runner,
+        plan_runner=plan_runner,
         memo=Memo(view, credentials),
         primed=asyncio.Event(),
         synced=asyncio.Event(),
@@ -90,6 +123,7 @@ def _watch_gauges(
 ) -> None:
     metrics.watch("moorage_operator_queue_pools", "Pools that are due.", lambda: len(wakeups))
     metrics.watch("moorage_operator_pools", "Pools known.", lambda: len(view.pools()))
+    metrics.watch("moorage_operator_plans", "Plans known.", lambda: len(view.plans))
     metrics.watch("moorage_operator_pods", "Pods of pools known.", lambda: len(view.pods))
     metrics.watch(
         "moorage_operator_unsettled_pools",

@@ -12,8 +12,8 @@ import kopf
 from moorage_cluster.backoff import Backoff
 from moorage_cluster.errors import ApiError
 from moorage_cluster.session import ApiSession
-from moorage_crds.names import API_VERSION, POOLS, ROLES
-from moorage_operator.handlers import login, pools, roles
+from moorage_crds.names import API_VERSION, PLANS, POOLS, ROLES
+from moorage_operator.handlers import login, plans, pools, roles
 from moorage_operator.handlers.memo import Memo
 from moorage_policies.ports import Reporter
 
@@ -64,7 +64,7 @@ def make_settings() -> kopf.OperatorSettings:
 def make_registry() -> kopf.OperatorRegistry:
     """Return the registry with our handlers and nothing else."""
     registry = kopf.OperatorRegistry()
-    for module in (login, pools, roles):
+    for module in (login, pools, roles, plans):
         module.register(registry)
     return registry
 
@@ -112,7 +112,7 @@ async def _run_once(memo: Memo, stop: asyncio.Event, on_started: Callable[[], No
 async def _wait_for_kinds(session: ApiSession, reporter: Reporter) -> None:
     """Return when the API server serves our kinds: kopf looks for them only once."""
     backoff = Backoff(random.random, base_s=1.0, cap_s=LONGEST_PAUSE_S)
-    wanted = {POOLS.plural, ROLES.plural}
+    wanted = {POOLS.plural, ROLES.plural, PLANS.plural}
     while True:
         try:
             served = await session.get_json(f"/apis/{API_VERSION}")

@@ -73,7 +73,8 @@ async def _serve_a_term(doors: Doors, stop: asyncio.Event) -> int:
     acting = asyncio.create_task(_act(doors, stop))
     ended = await _first(asyncio.shield(acting), stop.wait(), lost.wait())
     if ended == 1:
-        await doors.runner.drain(DRAIN_S)
+        drains = (doors.runner.drain(DRAIN_S), doors.plan_runner.drain(DRAIN_S))
+        await asyncio.gather(*drains)
     doors.metrics.leading.set(0)
     for task in (acting, renewing):
         task.cancel()
@@ -101,7 +102,9 @@ async def _reconcile(doors: Doors) -> None:
     await doors.primed.wait()
     doors.synced.set()
     doors.reporter.report("operator.synced", pools=len(doors.view.pools()))
-    await doors.runner.run(doors.config.workers)
+    async with asyncio.TaskGroup() as running:
+        running.create_task(doors.runner.run(doors.config.workers))
+        running.create_task(doors.plan_runner.run(doors.config.workers))
 
 
 async def _sweep_for_ever(doors: Doors) -> None:
@@ -134,7 +137,7 @@ def _end_on_signals(stop: asyncio.Event) -> None:
 
 
 def _not_alive(doors: Doors) -> str:
-    stalled_s = doors.runner.stalled_s()
+    stalled_s = max(doors.runner.stalled_s(), doors.plan_runner.stalled_s())
     limit_s = doors.config.stall_limit_s
     return f"a reconcile has taken {stalled_s:.0f} s" if stalled_s > limit_s else ""
 

@@ -171,7 +171,7 @@ class Watches:
 
 
 async def sweep(session: ApiSession, view: ClusterView) -> None:
-    """Compare pools and role objects with a fresh list.
+    """Compare pools, role objects and plans with a fresh list.
 
     Kopf shows a list as so many events, so an object that was deleted while its watch was down is
     never mentioned again; here its absence is noticed.
@@ -181,9 +181,11 @@ async def sweep(session: ApiSession, view: ClusterView) -> None:
     """
     known_pools = list(view.pools().values())
     known_roles = [child for child in view.children() if child.resource is names.ROLES]
+    plans = [body async for body in _bodies(session, names.PLANS)]
     pools = [read_pool_record(body) async for body in _bodies(session, names.POOLS)]
     roles = [read_child(names.ROLES, body) async for body in _bodies(session, names.ROLES)]
     listed = {pool.uid for pool in pools} | {role.uid for role in roles}
+    view.plans.take_list(plans)  # first: a pool that is written must know who raised its workloads
     for pool in known_pools:
         if pool.uid not in listed:
             view.drop_pool(pool.key, pool.uid)

@@ -16,7 +16,8 @@ from moorage_cluster.errors import Failure, to_error
 from moorage_crds.names import POOLS
 from moorage_crds.objects import NodeObject, PodObject
 from moorage_operator.children import ChildObject, to_child
-from moorage_operator.services.pools import Outcome, PoolsService
+from moorage_operator.services.outcome import Outcome
+from moorage_operator.services.pools import PoolsService
 from moorage_operator.services.records import read_pool_record
 from moorage_operator.services.surroundings import NamedObject
 from moorage_operator.services.view import ClusterView

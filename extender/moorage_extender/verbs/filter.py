@@ -16,6 +16,7 @@ from moorage_extender.node_lists import NodeList, decode_whole_nodes
 from moorage_extender.reservations import nodes_being_filled
 from moorage_extender.verbs.calls import Reply
 from moorage_policies.errors import BadInputError
+from moorage_policies.plans.slots import barred_nodes
 from moorage_policies.scoring import Ranking
 from moorage_policies.state import Snapshot
 from moorage_policies.types import Decision, Pod
@@ -83,7 +84,7 @@ class Filter:
 
     def _refuse(self, pod: Pod, nodes: NodeList, snapshot: Snapshot) -> dict[str, str]:
         """Return the nodes that are out, and why."""
-        taken = nodes_being_filled(pod, snapshot)
+        taken = nodes_being_filled(pod, snapshot) | self._kept_from(pod, snapshot)
         failed = self._ctx.failed_binds.nodes_of(pod.uid)
         if not taken and not failed:
             return {}
@@ -92,6 +93,11 @@ class Filter:
         if any(name not in failed and name not in taken for name in nodes.names):
             refused.update({n: FAILED_BIND for n in nodes.names if n in failed and n not in taken})
         return refused
+
+    def _kept_from(self, pod: Pod, snapshot: Snapshot) -> dict[str, str]:
+        """Return the nodes that running plans keep from the pod, and why."""
+        slots = self._ctx.kept_room.slots(snapshot)
+        return barred_nodes(pod, slots, snapshot) if slots else {}
 
     def _decide_on_one(
         self, args: PodAndNodes, refused: Mapping[str, str], snapshot: Snapshot, deadline_s: float

@@ -10,6 +10,7 @@ from moorage_extender import wire
 from moorage_extender.context import Context
 from moorage_extender.decisions import Record
 from moorage_extender.verbs.calls import Reply
+from moorage_policies.plans.slots import serves
 from moorage_policies.preemption import Victims, choose_victims
 from moorage_policies.types import Decision, Pod
 
@@ -65,9 +66,13 @@ class Preempt:
             self._params,
             now_s,
             first_failed_s=since_s,
-            planner="declined",  # no planner runs beside this extender
+            planner="serving" if self._is_served(args.pod) else "declined",
         )
         return self._reply(args, decision, "ok" if decision.value else "veto")
+
+    def _is_served(self, pod: Pod) -> bool:
+        """Return whether a running plan makes room for the pod; evicting more would be waste."""
+        return serves(pod, self._ctx.kept_room.slots(self._ctx.state.snapshot()))
 
     def _reply(
         self, args: PodAndCandidates, decision: Decision[Mapping[str, Victims]], outcome: str

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from moorage_crds.names import DEPLOYMENTS, LEADER_WORKER_SETS, workload_name
+from moorage_crds.names import (
+    DEPLOYMENTS,
+    LEADER_WORKER_SETS,
+    SURGE_ANNOTATION,
+    workload_name,
+)
 from moorage_crds.pool import Accelerator, GPUInferencePool, MigrationStrategy, Role
 from moorage_operator.manifests.names import class_labels
 from moorage_operator.manifests.objects import Manifest, owned_metadata
@@ -12,14 +17,26 @@ REVISIONS_KEPT = 3
 
 
 def build_workload(
-    pool: GPUInferencePool, role: Role, accelerator: Accelerator, template: Json, replicas: int
+    pool: GPUInferencePool,
+    role: Role,
+    accelerator: Accelerator,
+    template: Json,
+    replicas: int,
+    *,
+    surge: int = 0,
 ) -> Manifest:
-    """Return the workload that runs ``replicas`` of the role on this class."""
+    """Return the workload that runs ``replicas`` of the role on this class.
+
+    A running plan may add ``surge`` replicas for as long as it takes to exchange a pod; the
+    annotation tells how many of the written ones those are.
+    """
     metadata = owned_metadata(
         pool,
         workload_name(pool.metadata.name, role.name, accelerator.class_),
         class_labels(pool.metadata.name, role.name, accelerator.class_),
     )
+    if surge:
+        metadata["annotations"] = {SURGE_ANNOTATION: str(surge)}
     if accelerator.nodes_per_replica > 1:
         spec = _group_spec(accelerator, template, replicas)
         return Manifest(LEADER_WORKER_SETS, metadata, spec)
@@ -29,7 +46,7 @@ def build_workload(
         DEPLOYMENTS,
         metadata,
         {
-            "replicas": replicas,
+            "replicas": replicas + surge,
             "revisionHistoryLimit": REVISIONS_KEPT,
             "selector": {"matchLabels": labels},
             "strategy": strategy,

@@ -33,6 +33,7 @@ class ClassPlan:
         template: complete pod template, ``None`` when the class cannot be used as written.
         room: what the class offers to one more replica.
         problem: why the class cannot be used.
+        surge: replicas that running plans add to the workload.
     """
 
     accelerator: Accelerator
@@ -42,6 +43,7 @@ class ClassPlan:
     template: Json | None = None
     room: Room = NO_ROOM
     problem: Problem | None = None
+    surge: int = 0
 
     @property
     def name(self) -> str:
@@ -56,8 +58,8 @@ class ClassPlan:
 
     @property
     def assigned(self) -> int:
-        """Return the replicas that the live workload asks for."""
-        return self.child.replicas if self.child else 0
+        """Return the replicas that the live workload asks for, the surge in them left out."""
+        return max(0, self.child.replicas - self.child.surge) if self.child else 0
 
     def to_option(self) -> ClassOption:
         """Return the class as the split sees it."""
@@ -111,7 +113,7 @@ def plan_class(
         patience_s=facts.patience_s,
     )
     name = workload_name(pool.metadata.name, role.name, accelerator.class_)
-    plan = ClassPlan(accelerator, name, None, count)
+    plan = ClassPlan(accelerator, name, None, count, surge=facts.surges.get(name, 0))
     plan = replace(plan, child=facts.children.get(plan.key))
     resolved = _resolve(accelerator.class_, plan.child, facts)
     if resolved is None:

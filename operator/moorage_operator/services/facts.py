@@ -26,6 +26,7 @@ class PoolFacts:
         serves_groups: whether the LeaderWorkerSet API is there.
         now_s: Unix seconds.
         patience_s: seconds that a refused pod waits before its replica may change class.
+        surges: replicas that running plans add, by name of the workload.
     """
 
     children: Mapping[tuple[str, str], Child]
@@ -37,6 +38,7 @@ class PoolFacts:
     serves_groups: bool = False
     now_s: float = 0.0
     patience_s: float = 15.0
+    surges: Mapping[str, int] = field(default_factory=dict)
 
     def pods_of(self, role: str, accelerator_class: str | None = None) -> tuple[Pod, ...]:
         """Return the pods of a role, or of its workload on one class."""

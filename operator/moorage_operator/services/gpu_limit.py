@@ -21,7 +21,8 @@ def limit_growth(
     """
     if max_gpus is None:
         return list(plans)
-    held = sum(p.assigned * p.accelerator.gpus_per_replica for r in plans for p in r.classes)
+    classes = [p for plan in plans for p in plan.classes]
+    held = sum((p.assigned + p.surge) * p.accelerator.gpus_per_replica for p in classes)
     held += sum(pod.requests.get(NVIDIA_GPU, 0) for pod in facts.pods if pod.terminating)
     limited = []
     for plan in plans:

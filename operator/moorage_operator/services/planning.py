@@ -78,7 +78,14 @@ def plan_pool(pool: GPUInferencePool, facts: PoolFacts) -> PoolPlan:
         build_service(pool, templates),
         *(build_budget(pool, plan.role) for plan in roles),
         *(
-            build_workload(pool, plan.role, c.accelerator, c.template, plan.counts[c.name])
+            build_workload(
+                pool,
+                plan.role,
+                c.accelerator,
+                c.template,
+                plan.counts[c.name],
+                surge=c.surge,
+            )
             for plan, c in workloads
             if c.template is not None
         ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import msgspec
 
@@ -11,6 +10,7 @@ from moorage_crds.names import POOLS
 from moorage_crds.pool import GPUInferencePool
 from moorage_operator.services.carrying import Carried, Carrier
 from moorage_operator.services.facts import PoolFacts
+from moorage_operator.services.outcome import Outcome
 from moorage_operator.services.planning import PoolPlan, plan_pool
 from moorage_operator.services.pool_pods import PoolKey
 from moorage_operator.services.records import read_pool_record
@@ -19,19 +19,6 @@ from moorage_operator.services.telling import Teller
 from moorage_operator.services.view import ClusterView, PoolRecord
 from moorage_operator.services.writing import Writer
 from moorage_policies.errors import BadInputError
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a reconcile ended.
-
-    Args:
-        is_refused: the API server refused a part of it; it should be tried again, later and later.
-        look_again_s: seconds after which the same facts would give another plan.
-    """
-
-    is_refused: bool = False
-    look_again_s: float | None = None
 
 
 class PoolsService:

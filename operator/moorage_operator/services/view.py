@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from moorage_crds.names import DEPLOYMENTS
 from moorage_operator.children import Child
 from moorage_operator.services.facts import PoolFacts
+from moorage_operator.services.plan_book import PlanBook
 from moorage_operator.services.pool_pods import PoolKey, PoolPods
 from moorage_operator.services.surroundings import Surroundings
 from moorage_policies.ports import Reporter
@@ -39,12 +41,20 @@ class ClusterView:
 
     Args:
         wake: called for every change that a pool may have to answer.
+        wake_plan: called for every change that a plan may have to answer.
         reporter: hears of objects that cannot be read.
         pods_settle_s: how long a change of a pod waits for others to join it: pods of one workload
             come and go together, and each look may write a status.
     """
 
-    def __init__(self, wake: Wake, reporter: Reporter, *, pods_settle_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        wake: Wake,
+        reporter: Reporter,
+        wake_plan: Callable[[str], None] = lambda _: None,
+        *,
+        pods_settle_s: float = 0.0,
+    ) -> None:
         self._wake = wake
         self._pods_settle_s = pods_settle_s
         self._pools: dict[PoolKey, PoolRecord] = {}
@@ -52,6 +62,7 @@ class ClusterView:
         self._labelled: dict[tuple[str, str, str], PoolKey] = {}
         self._state = ClusterState()
         self.surroundings = Surroundings(self._state, self._wake_unsettled, self.wake_all, reporter)
+        self.plans = PlanBook(wake_plan, self._wake_workload)
         self.pods = PoolPods(self._state, self._wake_for_pods, self._wake_unsettled, reporter)
         self.unsettled: set[PoolKey] = set()
         """Pools that lack something: a change of nodes, room or classes may help them."""
@@ -138,7 +149,18 @@ class ClusterView:
             serves_groups=self.surroundings.serves_groups,
             now_s=now_s,
             patience_s=patience_s,
+            surges=self.plans.surges_in(key[0]),
         )
+
+    def workload(self, namespace: str, name: str) -> Child | None:
+        """Return a pool's Deployment of this name, ``None`` when no pool has one."""
+        key = self._labelled.get((DEPLOYMENTS.kind, namespace, name))
+        return self._children[key].get((DEPLOYMENTS.kind, name)) if key else None
+
+    def _wake_workload(self, namespace: str, name: str) -> None:
+        child = self.workload(namespace, name)
+        if child is not None:
+            self._wake(child.pool, urgent=True)
 
     def wake_all(self) -> None:
         """Wake every pool."""

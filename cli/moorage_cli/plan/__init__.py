@@ -1,0 +1,1 @@
+"""``moorage plan``: look at plans, let them run, stop them."""

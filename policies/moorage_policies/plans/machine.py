@@ -1,0 +1,273 @@
+"""What the executor does next with a plan, from its status and fresh facts alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from moorage_policies.plans import notes
+from moorage_policies.plans.budgets import cool_down_left_s, why_over_budget
+from moorage_policies.plans.checks import (
+    Problem,
+    is_marked,
+    siblings_of,
+    why_immovable,
+    why_target_refuses,
+)
+from moorage_policies.plans.moving import Turn, advance
+from moorage_policies.plans.observation import (
+    Action,
+    Observation,
+    PlanParams,
+    Unmark,
+    Wait,
+)
+from moorage_policies.plans.records import (
+    SETTLED,
+    UNDER_WAY,
+    Move,
+    MoveProgress,
+    PlanRecord,
+)
+from moorage_policies.types import Decision
+
+MAX_SIBLINGS = 256
+_PATIENT_LOOK_S = 5.0
+
+
+def decide(
+    record: PlanRecord, seen: Observation, params: PlanParams, now_s: float
+) -> Decision[Action]:
+    """Return the one thing to do next, and why.
+
+    Everything that changes the cluster is written down before it is done, so that whoever comes
+    next, also after a crash, finds it in the status. An action that may have been done already is
+    either fenced by the pod's UID or harmless when repeated.
+
+    Args:
+        record: the plan and its status as stored.
+        seen: the cluster, read after the status.
+        params: limits.
+        now_s: Unix seconds.
+    """
+    if record.progress.has_ended:
+        return notes.wait("the plan has ended", None)
+    if record.progress.phase == "Executing":
+        return _execute(record, seen, params, now_s)
+    return _prepare(record, seen, params, now_s)
+
+
+def _prepare(  # noqa: PLR0911 - one guard after the other
+    record: PlanRecord, seen: Observation, params: PlanParams, now_s: float
+) -> Decision[Action]:
+    """Nothing has begun yet: the plan may be ended without leaving a trace."""
+    plan, progress = record.plan, record.progress
+    if progress.phase is None:
+        moves = tuple(MoveProgress(move.index) for move in plan.moves)
+        return notes.write(
+            notes.turn(replace(progress, moves=moves), "Proposed", now_s), "proposed"
+        )
+    if not plan.moves:
+        return notes.write(
+            notes.end(progress, "Completed", now_s, "NothingToDo", "the plan has no moves"),
+            "the plan has no moves",
+        )
+    if plan.mode == "Off":
+        message = "mode is Off; set it to Auto in a new plan to run it"
+        return notes.write(notes.end(progress, "Aborted", now_s, "SwitchedOff", message), message)
+    left_s = plan.created_s + plan.ttl_s - now_s
+    if left_s <= 0:
+        message = f"not started within {plan.ttl_s:g} s; the cluster has changed since"
+        return notes.write(notes.end(progress, "Superseded", now_s, "Expired", message), message)
+    if plan.mode == "Recommend":
+        problem = Problem("AwaitingApproval", f"run `moorage plan approve {plan.name}`")
+        return notes.hold_plan(progress, problem, left_s)
+    if progress.phase == "Proposed":
+        return notes.write(notes.turn(progress, "Approved", now_s), "approved")
+    return _start(record, seen, params, now_s)
+
+
+def _start(
+    record: PlanRecord, seen: Observation, params: PlanParams, now_s: float
+) -> Decision[Action]:
+    """Approved: wait, look again, and begin if every assumption still holds."""
+    progress = record.progress
+    settled_s = now_s - (progress.since_s or 0.0)
+    if settled_s < params.settle_s:
+        return notes.wait("settling", params.settle_s - settled_s)
+    if seen.rivals:
+        names = ", ".join(seen.rivals)
+        problem = Problem("WaitsForPlan", f"plans that change the same nodes go first: {names}")
+        return notes.hold_plan(progress, problem, params.poll_s)
+    over = why_over_budget(record, seen, params, now_s)
+    if over is not None:
+        return notes.hold_plan(progress, over, _PATIENT_LOOK_S)
+    for move in record.plan.moves:
+        problem_now = _why_broken(move, record, seen, params)
+        if problem_now is not None and not problem_now.passes:
+            text = f"move {move.index}: {problem_now.message}"
+            ended = notes.end(progress, "Superseded", now_s, problem_now.reason, text)
+            return notes.write(ended, text)
+    begun = replace(notes.turn(progress, "Executing", now_s), started_s=now_s)
+    return notes.write(replace(begun, step=_first_step(record)), "every assumption holds")
+
+
+def _execute(
+    record: PlanRecord, seen: Observation, params: PlanParams, now_s: float
+) -> Decision[Action]:
+    failed = next((m for m in record.progress.moves if m.phase == "Failed"), None)
+    if failed is not None:
+        message = f"move {failed.index}: {failed.message}"
+        return _wind_down(record, seen, params, now_s, failed.reason, message)
+    if record.plan.mode != "Auto":
+        return _wind_down(record, seen, params, now_s, "SwitchedOff", "mode is not Auto any more")
+    decisions = [*_advance_all(record, seen, params, now_s), *_begin(record, seen, params, now_s)]
+    for decision in decisions:
+        if not isinstance(decision.value, Wait):
+            return decision
+    if decisions:
+        return min(decisions, key=_wait_s)
+    return _next_step(record, now_s)
+
+
+def _wait_s(decision: Decision[Action]) -> float:
+    assert isinstance(decision.value, Wait)
+    return float("inf") if decision.value.for_s is None else decision.value.for_s
+
+
+def _advance_all(
+    record: PlanRecord, seen: Observation, params: PlanParams, now_s: float
+) -> Iterator[Decision[Action]]:
+    for move, progress in record.pairs():
+        if progress.phase in UNDER_WAY:
+            yield advance(Turn(record, move, progress, seen, params, now_s))
+
+
+def _begin(
+    record: PlanRecord, seen: Observation, params: PlanParams, now_s: float
+) -> Iterator[Decision[Action]]:
+    """Begin the next move of the step, if one more may be under way."""
+    busy = sum(_occupies(move, progress, record) for move, progress in record.pairs())
+    for move, progress in record.pairs():
+        if move.step != record.progress.step or progress.phase != "Waiting":
+            continue
+        if busy >= params.max_parallel_moves and move.disrupts:
+            continue
+        yield _begin_one(Turn(record, move, progress, seen, params, now_s))
+        busy += move.disrupts
+
+
+def _occupies(move: Move, progress: MoveProgress, record: PlanRecord) -> bool:
+    """Return whether the move takes one of the parallel places.
+
+    An evicted pod whose target another move of the step has yet to free takes none: swaps would
+    wait for themselves.
+    """
+    if not move.disrupts or progress.phase not in UNDER_WAY:
+        return False
+    if progress.phase != "Binding":
+        return True
+    return not any(
+        other.source == move.target and other.step == move.step and state.phase == "Waiting"
+        for other, state in record.pairs()
+    )
+
+
+def _begin_one(turn: Turn) -> Decision[Action]:
+    move, record, seen, params = turn.move, turn.record, turn.seen, turn.params
+    pause_s = cool_down_left_s(move, record, seen, params, turn.now_s)
+    if pause_s > 0:
+        problem = Problem("OwnerCoolsDown", f"the workload of {move.key} was moved just now")
+        return notes.hold_move(record.progress, turn.progress, problem, pause_s)
+    problem_now = _why_broken(move, record, seen, params)
+    if problem_now is not None and not problem_now.passes:
+        return turn.fail(*problem_now[:2])
+    if problem_now is not None:
+        if turn.now_s - _idle_since_s(record) >= params.evict_deadline_s:
+            return turn.fail(*problem_now[:2])
+        return notes.hold_move(record.progress, turn.progress, problem_now, params.poll_s)
+    if move.kind == "Place":
+        return turn.enter("Binding")
+    siblings = siblings_of(move, seen.pods.values())
+    there_first = sorted(siblings, key=lambda pod: (pod.node != move.target, pod.uid))
+    known = tuple(pod.uid for pod in there_first[:MAX_SIBLINGS])
+    begun = notes.enter(turn.progress, "Surging" if move.surges else "Evicting", turn.now_s)
+    return notes.write_move(
+        record.progress, replace(begun, siblings=known), f"{move.key}: {begun.phase}"
+    )
+
+
+def _why_broken(
+    move: Move, record: PlanRecord, seen: Observation, params: PlanParams
+) -> Problem | None:
+    """Return which assumption of the move does not hold."""
+    if move.kind == "Place":
+        pod = seen.pods.get(move.uid)
+        if pod is None or pod.terminating:
+            return Problem("PodGone", f"pod {move.key} with UID {move.uid} is gone; plan again")
+        if pod.node is not None:
+            return None  # it found a place: there is nothing left to keep for it
+        if move.target not in seen.nodes:
+            return Problem("TargetGone", f"node {move.target} is gone; plan again")
+        return None
+    problem = why_immovable(move, record, seen, params)
+    if problem is None and move.target:
+        in_turn = move.step <= record.progress.step and record.progress.phase == "Executing"
+        refused = why_target_refuses(move, record, seen)
+        # room that an earlier step frees is not there yet
+        if refused is not None and (in_turn or refused.reason != "TargetTaken"):
+            return refused
+    return problem
+
+
+def _idle_since_s(record: PlanRecord) -> float:
+    """Return when the plan last got anywhere."""
+    moments = [m.finished_s for m in record.progress.moves if m.finished_s is not None]
+    return max([record.progress.since_s or 0.0, *moments])
+
+
+def _first_step(record: PlanRecord) -> int:
+    return min(move.step for move in record.plan.moves)
+
+
+def _next_step(record: PlanRecord, now_s: float) -> Decision[Action]:
+    """Nothing of the step is left: go to the next, or end."""
+    progress = record.progress
+    left = [m.step for m, p in record.pairs() if p.phase not in SETTLED]
+    if left:
+        step = min(left)
+        return notes.write(replace(progress, step=step), f"step {step} begins")
+    done = notes.end(progress, "Completed", now_s, "Completed", "every move is done")
+    return notes.write(done, "every move is done")
+
+
+def _wind_down(
+    record: PlanRecord,
+    seen: Observation,
+    params: PlanParams,
+    now_s: float,
+    reason: str,
+    message: str,
+) -> Decision[Action]:
+    """Stop: undo what can be undone, let end what cannot, and give the surge back."""
+    waits = False
+    for move, progress in record.pairs():
+        pod = seen.pods.get(move.uid)
+        alive = pod is not None and not pod.terminating
+        never_went = move.surges and progress.phase in ("Surging", "Failed", "Skipped")
+        if pod is not None and alive and never_went and is_marked(pod):
+            return Decision(Unmark(pod.uid, pod.namespace, pod.name), f"{pod.key} stays")
+        if progress.phase not in UNDER_WAY:
+            continue
+        if progress.phase == "Evicting" and (move.surges or not alive):
+            turn = Turn(record, move, progress, seen, params, now_s)
+            decision = advance(turn) if pod is not None else turn.done()
+            if not isinstance(decision.value, Wait):
+                return decision
+            waits = True
+            continue
+        skipped = notes.settle(progress, "Skipped", now_s, "PlanEnded", message)
+        return notes.write_move(record.progress, skipped, f"{move.key} is left as it is")
+    if waits:
+        return notes.wait("what was asked to go has to be gone first", params.poll_s)
+    return notes.write(notes.end(record.progress, "Aborted", now_s, reason, message), message)
