@@ -76,6 +76,9 @@ class OperatorSettings(Block):
     settle_ms: Annotated[int, Field(ge=0, le=10_000)] | None = None
     """How long a wake-up of a pool waits for others to join it, milliseconds."""
 
+    pods_settle_ms: Annotated[int, Field(ge=0, le=60_000)] | None = None
+    """How long a change of a pod waits for others to join it, milliseconds."""
+
     spacing_ms: Annotated[int, Field(ge=0, le=60_000)] | None = None
     """Least time between two reconciles of one pool, milliseconds."""
 
@@ -90,6 +93,21 @@ class OperatorSettings(Block):
 
     stall_limit_s: Positive | None = None
     """Seconds without a word of any worker after which liveness fails."""
+
+    plan_settle_ms: Annotated[int, Field(ge=0, le=600_000)] | None = None
+    """How long an approved plan waits before it is checked again and begins, milliseconds."""
+
+    plan_poll_ms: Annotated[int, Field(ge=50, le=60_000)] | None = None
+    """Pause between two looks at a plan that is under way, milliseconds."""
+
+    plan_surge_deadline_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    """How long a replacement may take to be ready, model loading included, seconds."""
+
+    plan_evict_deadline_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    """How long a closed disruption budget or a pod that shuts down is waited for, seconds."""
+
+    plan_bind_deadline_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    """How long a pod may take to be placed on the node that was kept for it, seconds."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = None
     """Least level that is logged."""
