@@ -43,7 +43,11 @@ unit: $(STAMP) helm ## The fast lane: unit and property tests
 
 control-plane: $(STAMP) helm ## Stories on a real etcd, kube-apiserver and kube-scheduler, on each minor in MINORS
 	$(BIN)/moorage control-plane build --minors $(MINORS)
-	MOORAGE_KUBERNETES_MINORS=$(MINORS) $(PYTEST) -m control_plane -q
+	MOORAGE_KUBERNETES_MINORS=$(MINORS) $(PYTEST) -m control_plane -n 2 --dist loadfile -q
+
+e2e: $(STAMP) ## The stories end to end, every part a process of its own on a real control plane
+	$(BIN)/moorage control-plane build --minors $(MINORS)
+	MOORAGE_KUBERNETES_MINORS=$(MINORS) $(PYTEST) tests/stories -q
 
 bench-quick: $(STAMP) ## Every benchmark protocol once, small: shows that it runs
 	$(BIN)/moorage bench all --quick
