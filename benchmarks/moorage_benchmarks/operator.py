@@ -32,7 +32,7 @@ import urllib3
 from moorage_benchmarks.operator_peers import FLOOR, PLAIN_KOPF, start_peer
 from moorage_benchmarks.report import OURS, Row, finish
 from moorage_cli.control_plane import ControlPlane, gpu_nodes
-from moorage_cli.control_plane.plane import API_SERVER, CONTROLLER_MANAGER
+from moorage_cli.control_plane.plane import API_SERVER, CONTROLLER_MANAGER, ETCD
 from moorage_cli.control_plane.processes import ProcessGroup, wait_until
 from moorage_cli.installation import OPERATOR, Installation
 from moorage_crds import names
@@ -164,14 +164,17 @@ class _Run:
         return self.measured
 
     def _start(self) -> None:
+        plane = self.installation.plane
         self._started_s = time.monotonic()
         if self.arm == OURS:
             self.installation.start_operator(wait=False)
             self._process = psutil.Process(self.installation.process_id(OPERATOR))
         else:
-            pid = start_peer(self.peers, self.installation.plane, self.arm)
+            pid = start_peer(self.peers, plane, self.arm)
             self._process = psutil.Process(pid)
         self._writes_before = self._writes()
+        self._servers = [psutil.Process(plane.process_id(name)) for name in (API_SERVER, ETCD)]
+        self._servers_cpu_s = sum(map(_cpu_s, self._servers))
 
     def _first_sync(self) -> None:
         pools = self.size.pools
@@ -179,7 +182,9 @@ class _Run:
         self._wait("every pool has its children", lambda: self._counts_reach(wanted))
         self._wait("every pool has a status", self._all_observed)
         self._note("first_sync_s", time.monotonic() - self._started_s, "s")
-        self._note("first_sync_cpu_s", self._cpu_s(), "s")
+        self._note("first_sync_cpu_s", _cpu_s(self._process), "s")
+        servers_cpu_s = sum(map(_cpu_s, self._servers)) - self._servers_cpu_s
+        self._note("first_sync_servers_cpu_s", servers_cpu_s, "s")
         self._note("first_sync_rss_mib", self._rss_mib(), "MiB")
         if self.arm == OURS:
             for name, quantile in (("p50", 0.5), ("p99", 0.99)):
@@ -197,22 +202,22 @@ class _Run:
 
     def _rest(self) -> None:
         self._wait("nothing is written any more", self._is_quiet)
-        writes, cpu_s = self._writes(), self._cpu_s()
+        writes, cpu_s = self._writes(), _cpu_s(self._process)
         time.sleep(self.size.rest_s)
-        self._note("rest_cpu_ratio", (self._cpu_s() - cpu_s) / self.size.rest_s, "1")
+        self._note("rest_cpu_ratio", (_cpu_s(self._process) - cpu_s) / self.size.rest_s, "1")
         self._note("rest_writes", self._writes() - writes, "1")
         self._note("rss_mib", self._rss_mib(), "MiB")
 
     def _changes(self) -> None:
         """Scale one role after another, at a fixed rate, down by one."""
-        writes, cpu_s, started_s = self._writes(), self._cpu_s(), time.monotonic()
+        writes, cpu_s, started_s = self._writes(), _cpu_s(self._process), time.monotonic()
         count = min(self.size.pools, int(self.size.changes_s * self.size.changes_per_s))
         api = self.installation.plane.api
         for index in range(count):
             time.sleep(max(0.0, started_s + index / self.size.changes_per_s - time.monotonic()))
             path = names.ROLES.path(NAMESPACE, f"pool-{index:04d}-server", "scale")
             api.patch(path, {"spec": {"replicas": self.size.replicas - 1}})
-        self._note("change_cpu_ratio", (self._cpu_s() - cpu_s) / self.size.changes_s, "1")
+        self._note("change_cpu_ratio", (_cpu_s(self._process) - cpu_s) / self.size.changes_s, "1")
         self._wait("nothing is written any more", self._is_quiet)
         ours = self._writes() - writes - count  # the scaling itself is not the operator's
         self._note("writes_per_change", ours / count, "1")
@@ -301,12 +306,13 @@ class _Run:
         total = max(count for _, count in edges)
         return 1000 * next(edge for edge, count in edges if count >= quantile * total)
 
-    def _cpu_s(self) -> float:
-        times = self._process.cpu_times()
-        return float(times.user + times.system)
-
     def _rss_mib(self) -> float:
         return float(self._process.memory_info().rss) / 2**20
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def _sum_of(text: str, metric: str) -> float:
