@@ -10,6 +10,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+SHUTDOWN_S = 1.0
 Check = Callable[[], str]
 """Returns what is wrong, empty when all is well."""
 Answer = Callable[[web.Request], Awaitable[web.Response]]
@@ -38,7 +39,7 @@ async def listening(
     app.router.add_get("/healthz", _probe(probes.alive))
     app.router.add_get("/readyz", _probe(probes.ready))
     app.router.add_get("/metrics", _metrics(registry))
-    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)

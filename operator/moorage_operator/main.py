@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Coroutine
 from typing import Any
@@ -15,7 +17,7 @@ from moorage_cluster.session import ApiSession
 from moorage_cluster.settings import load_settings
 from moorage_operator.config import OperatorConfig
 from moorage_operator.factory import Doors, build_doors
-from moorage_operator.kopf_runtime import run_kopf
+from moorage_operator.kopf_runtime import run_kopf, wait_for_kinds
 from moorage_operator.listener import Probes, listening
 from moorage_operator.logs import LogReporter, set_up_logging
 from moorage_operator.watches import sweep
@@ -26,6 +28,7 @@ EXIT_FAILED = 1
 STALE_S = 120.0
 STANDBY_AFTER_S = 3.0
 DRAIN_S = 5.0
+LEAVE_WITHIN_S = 5.0
 FIRST_SWEEP_PAUSE_S = 1.0
 
 
@@ -34,12 +37,21 @@ def run() -> None:
     try:
         config = load_settings(OperatorConfig)
         set_up_logging(config.log_level, config.log_format)
-        code = asyncio.run(operate(config))
+        code = asyncio.run(_operate_and_leave(config))
     except BadInputError as error:
         for line in str(error).splitlines():
             sys.stderr.write(f"moorage-operator: {line}\n")
         code = EXIT_BAD_INPUT
     sys.exit(code)
+
+
+async def _operate_and_leave(config: OperatorConfig) -> int:
+    """Return the exit code, and see to it that the process ends whatever is left running."""
+    code = await operate(config)
+    leaving = threading.Timer(LEAVE_WITHIN_S, os._exit, [code])
+    leaving.daemon = True
+    leaving.start()
+    return code
 
 
 async def operate(config: OperatorConfig) -> int:
@@ -70,31 +82,40 @@ async def _serve_a_term(doors: Doors, stop: asyncio.Event) -> int:
     doors.metrics.leading.set(1)
     lost = asyncio.Event()
     renewing = asyncio.create_task(doors.lease.keep(lost.set))
-    acting = asyncio.create_task(_act(doors, stop))
-    ended = await _first(asyncio.shield(acting), stop.wait(), lost.wait())
+    listening_to = asyncio.create_task(_listen(doors, stop))
+    acting = asyncio.create_task(_act(doors))
+    ended = await _first(
+        asyncio.shield(acting), stop.wait(), lost.wait(), asyncio.shield(listening_to)
+    )
     if ended == 1:
         drains = (doors.runner.drain(DRAIN_S), doors.plan_runner.drain(DRAIN_S))
-        await asyncio.gather(*drains)
+        # kopf ends by itself when told to; cancelled in the middle of that it may hang
+        await asyncio.gather(*drains, asyncio.wait({listening_to}, timeout=DRAIN_S))
     doors.metrics.leading.set(0)
-    for task in (acting, renewing):
+    tasks = (acting, listening_to, renewing)
+    for task in tasks:
         task.cancel()
-    results = await asyncio.gather(acting, renewing, return_exceptions=True)
-    if isinstance(results[0], Exception):
-        doors.reporter.report("operator.failed", error=repr(results[0]))
+    await asyncio.wait(tasks, timeout=DRAIN_S)
+    for task in tasks:
+        if task.done() and not task.cancelled() and (error := task.exception()):
+            doors.reporter.report("operator.failed", error=repr(error))
     await doors.lease.release()
     return 0 if ended == 1 else EXIT_FAILED
 
 
-async def _act(doors: Doors, stop: asyncio.Event) -> None:
-    """Watch, listen and reconcile until cancelled."""
+async def _act(doors: Doors) -> None:
+    """Watch and reconcile until cancelled."""
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(doors.watches.run())
         tasks.create_task(_sweep_for_ever(doors))
         tasks.create_task(_reconcile(doors))
-        kopf = run_kopf(
-            doors.session, doors.memo, stop, lambda: _end_on_signals(stop), doors.reporter
-        )
-        tasks.create_task(kopf)
+
+
+async def _listen(doors: Doors, stop: asyncio.Event) -> None:
+    """Hear of pools and role objects through kopf, until ``stop`` is set."""
+    await wait_for_kinds(doors.session, doors.reporter)
+    await doors.synced.wait()  # one list at a time: their peaks would add up
+    await run_kopf(doors.session, doors.memo, stop, lambda: _end_on_signals(stop), doors.reporter)
 
 
 async def _reconcile(doors: Doors) -> None:

@@ -455,6 +455,34 @@ async def test_the_gpu_limit_holds_growth_and_says_so(
     assert bench.condition("Valid")["status"] == "True"
 
 
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        pytest.param(4, {"H100-80GB": 0, "A100-40GB": 1}, id="the-same-size-moves"),
+        pytest.param(8, {"H100-80GB": 1}, id="a-larger-one-stays-and-waits"),
+    ],
+)
+async def test_a_waiting_replica_changes_class_at_the_gpu_limit(
+    bench: Any,
+    new_pool: Callable[..., Json],
+    new_role: Callable[..., Json],
+    count: int,
+    expected: dict[str, int],
+) -> None:
+    bench.add_node("a1", "NVIDIA-A100-SXM4-40GB")
+    classes = [{"class": "H100-80GB", "count": 4}, {"class": "A100-40GB", "count": count}]
+    role = new_role(replicas=1, accelerators=classes)
+    bench.apply_pool(new_pool(roles=[role], maxGpus=4))
+    await bench.settle()
+    bench.run_pods(place=lambda _pod: None)
+    bench.now_s += 60
+    await bench.settle()
+    for name, replicas in expected.items():
+        made = bench.deployment(workload_name("llama", "server", name))
+        assert made["spec"]["replicas"] == replicas
+    assert len(bench.api.of_kind("deployments")) == len(expected)
+
+
 async def test_a_quota_that_refuses_pods_is_told(bench: Any, new_pool: Callable[..., Json]) -> None:
     bench.apply_pool(new_pool())
     await bench.settle()
