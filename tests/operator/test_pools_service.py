@@ -455,6 +455,65 @@ async def test_the_gpu_limit_holds_growth_and_says_so(
     assert bench.condition("Valid")["status"] == "True"
 
 
+async def test_roles_share_the_gpu_limit_in_their_order(
+    bench: Any, new_pool: Callable[..., Json], new_role: Callable[..., Json]
+) -> None:
+    roles = [new_role("first", replicas=2), new_role("second", replicas=2)]
+    bench.apply_pool(new_pool(roles=roles, maxGpus=12))
+    await bench.settle()
+    status = bench.pool()["status"]["roles"]
+    # 2 x 4 for the first, one of 4 is left for the second
+    assert status["first"]["classes"][0]["desired"] == 2
+    assert status["second"]["classes"][0]["desired"] == 1
+    assert status["second"]["reason"] == "GpuLimitReached"
+
+
+async def test_a_pod_on_its_way_out_belongs_to_no_replica_but_holds_its_gpus(
+    bench: Any, new_pool: Callable[..., Json]
+) -> None:
+    bench.apply_pool(new_pool())
+    await bench.settle()
+    bench.run_pods(place=lambda _pod: "h1")
+    leaving = next(iter(bench.pods.values()))
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    await bench.settle()
+    role = bench.pool()["status"]["roles"]["server"]
+    assert (role["placed"], role["ready"], role["gpus"]) == (1, 1, 8)
+    assert bench.api.objects[ROLE_PATH]["status"]["replicas"] == 1
+
+
+async def test_shrinking_takes_the_replica_that_waits_not_the_one_that_runs(
+    bench: Any, new_pool: Callable[..., Json], new_role: Callable[..., Json]
+) -> None:
+    bench.add_node("a1", "NVIDIA-A100-SXM4-40GB")
+    classes = [{"class": "H100-80GB", "count": 8}, {"class": "A100-40GB", "count": 8}]
+    bench.apply_pool(new_pool(roles=[new_role(replicas=4, accelerators=classes)]))
+    await bench.settle()  # two on H100, one on A100, and one that waits on H100
+    seats = {"h100": iter(["h1", "h2", None]), "a100": iter(["a1"])}
+
+    def place(pod: Json) -> str | None:
+        return next(seats["a100" if "a100" in pod["metadata"]["name"] else "h100"])
+
+    bench.run_pods(place=place)
+    await bench.settle()
+    bench.api.edit(ROLE_PATH, lambda live: live["spec"].update(replicas=3))
+    await bench.settle()
+    split = {c["class"]: c["desired"] for c in bench.pool()["status"]["roles"]["server"]["classes"]}
+    assert split == {"H100-80GB": 2, "A100-40GB": 1}
+
+
+async def test_a_shape_that_fits_nowhere_is_asked_for_where_an_autoscaler_shall_see_it(
+    bench: Any, new_pool: Callable[..., Json], new_role: Callable[..., Json]
+) -> None:
+    large = new_role(accelerators=[{"class": "H100-80GB", "count": 16}])
+    bounds = [{"role": "server", "minReplicas": 1, "maxReplicas": 2}]
+    scaling = {"mode": "External", "bounds": bounds, "onUnplaceable": "Pending"}
+    bench.apply_pool(new_pool(roles=[large], scaling=scaling))
+    await bench.settle()
+    assert bench.deployment(DEPLOYMENT)["spec"]["replicas"] == 2
+    assert bench.condition("Valid")["status"] == "True"
+
+
 @pytest.mark.parametrize(
     ("count", "expected"),
     [

@@ -79,6 +79,14 @@ def test_an_old_revision_of_a_pool_is_ignored() -> None:
     assert kept.resource_version == 5
 
 
+def test_an_old_revision_of_a_child_is_ignored() -> None:
+    view, woken = new_view()
+    view.put_child(child("w", 5, replicas=3))
+    view.put_child(child("w", 4, replicas=2))
+    assert [c.replicas for c in view.children()] == [3]
+    assert len(woken.keys) == 1
+
+
 def test_a_late_deletion_does_not_remove_a_successor() -> None:
     view, _ = new_view()
     view.put_pool(record(1, uid="first"))
