@@ -55,7 +55,7 @@ def to_pod(pod: PodObject) -> Pod:
         gates=tuple(gate.name for gate in spec.scheduling_gates),
         nominated_node=status.nominated_node_name or None,
         unschedulable=_is_unschedulable(status),
-        created_s=meta.creation_timestamp.timestamp() if meta.creation_timestamp else 0.0,
+        created_s=_created_s(meta),
         started_s=status.start_time.timestamp() if status.start_time else None,
         unsupported=unsupported_constraints(pod),
     )
@@ -78,6 +78,7 @@ def to_node(node: NodeObject) -> Node:
         images={
             name: image.size_bytes for image in node.status.images for name in image.names or ()
         },
+        created_s=_created_s(node.metadata),
     )
 
 
@@ -95,6 +96,10 @@ def to_budget(budget: PodDisruptionBudgetObject) -> DisruptionBudget:
 def _annotations(meta: ObjectMeta) -> dict[str, str]:
     # kubectl keeps a copy of the whole object here: most of a pod's bytes, read by no decision
     return {k: v for k, v in meta.annotations.items() if k != LAST_APPLIED_ANNOTATION}
+
+
+def _created_s(meta: ObjectMeta) -> float:
+    return meta.creation_timestamp.timestamp() if meta.creation_timestamp else 0.0
 
 
 def _images(*groups: Iterable[Container]) -> tuple[str, ...]:

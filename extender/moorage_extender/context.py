@@ -11,12 +11,13 @@ from moorage_extender.config import Settings
 from moorage_extender.decisions import Decisions
 from moorage_extender.failures import FailedBinds, FirstFailures
 from moorage_extender.feed import Budgets
+from moorage_extender.hints import Hints
 from moorage_extender.kept_room import KeptRoom
 from moorage_extender.metrics import Metrics
 from moorage_extender.node_lists import NodeList, ScorePrefixes, decode_node_names
 from moorage_extender.remembered import Remembered
 from moorage_policies.ports import Clock
-from moorage_policies.scoring import Ranker
+from moorage_policies.scoring import HintedNodes, Ranker
 from moorage_policies.state import ClusterState, Snapshot
 from moorage_policies.types import Pod
 
@@ -66,6 +67,7 @@ class Context:
     failed_binds: FailedBinds = field(init=False)
     first_failures: FirstFailures = field(init=False)
     kept_room: KeptRoom = field(init=False)
+    hints: Hints = field(init=False)
     decisions: Decisions = field(init=False)
     budgets: Budgets = field(default_factory=Budgets)
     metrics: Metrics = field(default_factory=Metrics)
@@ -79,7 +81,9 @@ class Context:
     def __post_init__(self) -> None:
         settings = self.settings
         self.state = ClusterState(assume_ttl_s=settings.assume_ttl_s)
-        self.ranker = Ranker(settings.ranking_params(), self.clock)
+        self.hints = Hints(self.metrics, self.wall_clock)
+        hinted = HintedNodes(self.hints.intents_of, self.hints.signals_of)
+        self.ranker = Ranker(settings.ranking_params(), self.clock, (hinted,))
         self.failed_binds = FailedBinds(settings.failed_bind_memory_s, self.clock)
         self.first_failures = FirstFailures(FIRST_FAILURE_MEMORY_S, self.wall_clock)
         self.kept_room = KeptRoom(self.wall_clock)

@@ -27,6 +27,25 @@ class ScoredNode(Struct, gc=False):
     points: Mapping[str, float]
 
 
+class IntentRecord(Struct, rename="camel", omit_defaults=True, gc=False):
+    """One intent of a hint: what it looked at, and its part of the hint's 0 to 1 by node."""
+
+    intent: Mapping[str, object]
+    reason: str
+    added: Mapping[str, float] = {}
+
+
+class HintRecord(Struct, rename="camel", omit_defaults=True):
+    """A pod's hint and what became of it."""
+
+    text: str
+    outcome: str
+    origin: str = ""
+    problem: str = ""
+    intents: list[IntentRecord] = []
+    not_understood: tuple[str, ...] = ()
+
+
 class Record(Struct, rename="camel", omit_defaults=True):
     """One decision.
 
@@ -49,6 +68,7 @@ class Record(Struct, rename="camel", omit_defaults=True):
     dropped: tuple[str, ...] = ()
     refused: Mapping[str, int] = {}
     victims: Mapping[str, tuple[str, ...]] = {}
+    hint: HintRecord | None = None
 
 
 class Decisions:
@@ -81,6 +101,8 @@ class Decisions:
             self._records.append(record)
             facts = {name: value for name, value in structs.asdict(record).items() if value}
             facts.pop("best", None)  # too long for a line
+            if record.hint is not None:
+                facts["hint"] = record.hint.outcome
             log.info("decision", **facts)
 
     def latest(self, limit: int) -> list[Record]:

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from moorage_cluster.reflector import Reflector, Source
 from moorage_crds.convert import to_budget, to_node, to_pod
-from moorage_crds.names import DISRUPTION_BUDGETS, NODES, PLANS, PODS
+from moorage_crds.names import DISRUPTION_BUDGETS, NODES, PLANS, PODS, POOLS
 from moorage_crds.objects import NodeObject, PodDisruptionBudgetObject, PodObject
+from moorage_extender.hints import Hints, PoolObject
 from moorage_extender.kept_room import KeptRoom, PlanObject
 from moorage_extender.metrics import Metrics
 from moorage_policies.errors import BadInputError
@@ -57,13 +58,14 @@ class Budgets:
 
 
 class Feed:
-    """Follows nodes, pods, disruption budgets and plans.
+    """Follows nodes, pods, disruption budgets, plans and pools.
 
     Args:
         source: the session to the API server.
         state: takes nodes and pods.
         budgets: takes disruption budgets.
         kept_room: takes plans; nothing waits for them, as their resource may not be installed.
+        hints: takes the hints of pods and pools; nothing waits for pools either.
         metrics: counts objects that cannot be read.
         stale_after_s: seconds without news after which the feed counts as broken.
         reporter: hears what reflectors do.
@@ -75,6 +77,7 @@ class Feed:
         state: ClusterState,
         budgets: Budgets,
         kept_room: KeptRoom,
+        hints: Hints,
         metrics: Metrics,
         *,
         stale_after_s: float,
@@ -82,6 +85,7 @@ class Feed:
     ) -> None:
         self._state = state
         self._budgets = budgets
+        self._hints = hints
         self._metrics = metrics
         self._stale_after_s = stale_after_s
         self._nodes = Reflector(
@@ -120,7 +124,17 @@ class Feed:
             on_delete=kept_room.drop,
             reporter=reporter,
         )
-        for kind, age_s in (*self.ages_s().items(), ("placementplans", self._plans.age_s)):
+        self._pools = Reflector(
+            source,
+            POOLS.path(),
+            PoolObject,
+            on_list=hints.list_pools,
+            on_change=hints.put_pool,
+            on_delete=hints.drop_pool,
+            reporter=reporter,
+        )
+        optional = {"placementplans": self._plans.age_s, "gpuinferencepools": self._pools.age_s}
+        for kind, age_s in {**self.ages_s(), **optional}.items():
             metrics.watch(
                 "moorage_extender_cache_age_seconds",
                 "Seconds since the API server last had news of a kind.",
@@ -151,7 +165,7 @@ class Feed:
     async def run(self) -> None:
         """Follow until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            for reflector in (self._nodes, self._pods, self._pdbs, self._plans):
+            for reflector in (self._nodes, self._pods, self._pdbs, self._plans, self._pools):
                 tasks.create_task(reflector.run())
 
     async def wait_listed(self) -> None:
@@ -167,6 +181,8 @@ class Feed:
     async def _list_pods(self, items: list[PodObject]) -> None:
         pods: list[Pod] = []
         await _breathing(self._collect(items, to_pod, pods, "pods"))
+        for pod in pods:
+            self._notice_hint(pod)
         await _breathing(self._state.apply_in_steps(PodsListed(tuple(pods)), CHUNK))
 
     def _collect(
@@ -188,6 +204,11 @@ class Feed:
         pod = self._converted(item, to_pod, "pods")
         if pod is not None:
             self._state.apply(PodChanged(pod))
+            self._notice_hint(pod)
+
+    def _notice_hint(self, pod: Pod) -> None:
+        if pod.node is None:
+            self._hints.notice(pod)
 
     def _converted(self, item: Wire, convert: Callable[[Wire], Fact], kind: str) -> Fact | None:
         try:

@@ -68,6 +68,18 @@ class Metrics:
             ("kind",),
             registry=self.registry,
         )
+        self.hints_read = Counter(
+            "moorage_extender_hints_read",
+            "Hints read, by how well they were understood.",
+            ("result",),
+            registry=self.registry,
+        )
+        self.hinted_rankings = Counter(
+            "moorage_extender_hinted_rankings",
+            "Rankings of pods with a hint, by what became of it.",
+            ("outcome",),
+            registry=self.registry,
+        )
         self._observers: dict[tuple[str, str], Histogram] = {}
         self._gauges: dict[str, Gauge] = {}
 

@@ -38,6 +38,7 @@ async def serve(settings: Settings) -> None:
             ctx.state,
             ctx.budgets,
             ctx.kept_room,
+            ctx.hints,
             ctx.metrics,
             stale_after_s=settings.stale_after_s,
             reporter=LogReporter(),
@@ -56,7 +57,13 @@ async def _serve(ctx: Context, feed: Feed, binder: Binder) -> None:
     async with asyncio.TaskGroup() as tasks:
         background = [
             tasks.create_task(work)
-            for work in (feed.run(), health.beat(), _sweep(ctx), _learn(ctx, feed))
+            for work in (
+                feed.run(),
+                health.beat(),
+                ctx.hints.run(),
+                _sweep(ctx),
+                _learn(ctx, feed),
+            )
         ]
         serving = tasks.create_task(verbs.serve([verbs_socket]))
         showing = tasks.create_task(people.serve([people_socket]))
@@ -128,3 +135,6 @@ def _export_sizes(ctx: Context) -> None:
             count,
             kind=kind,
         )
+    ctx.metrics.watch(
+        "moorage_extender_hints_known", "Hints whose meaning is remembered.", ctx.hints.book.__len__
+    )

@@ -147,7 +147,7 @@ class Node:
 
     ``allocatable`` includes ``pods``. ``ready`` is the Ready condition; kube-scheduler goes by
     taints and ``unschedulable``, so decisions do too, and ``ready`` is for people and scaling.
-    ``images`` maps an image name to its bytes.
+    ``images`` maps an image name to its bytes, ``created_s`` is Unix seconds, 0 when unknown.
     """
 
     name: str
@@ -158,6 +158,7 @@ class Node:
     ready: bool = True
     allocatable: Mapping[str, int] = field(default_factory=dict)
     images: Mapping[str, int] = field(default_factory=dict)
+    created_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,8 +121,10 @@ async def _running(settings: Settings) -> AsyncIterator[Client]:
     )
     pairs = zip(servers, sockets, strict=True)
     serving = [asyncio.create_task(server.serve([one])) for server, one in pairs]
+    reading = asyncio.create_task(ctx.hints.run())
     async with aiohttp.ClientSession() as client.http:
         yield client
+    reading.cancel()
     for server in servers:
         server.should_exit = True
     await asyncio.gather(*serving)

@@ -12,6 +12,7 @@ import numpy as np
 from moorage_extender import wire
 from moorage_extender.context import Context
 from moorage_extender.decisions import Record, scored_nodes
+from moorage_extender.hint_records import note_hint
 from moorage_extender.node_lists import NodeList, decode_whole_nodes
 from moorage_extender.reservations import nodes_being_filled
 from moorage_extender.verbs.calls import Reply
@@ -65,6 +66,7 @@ class Filter:
         """Return the nodes that are left."""
         ctx, pod, nodes = self._ctx, args.pod, args.nodes
         ctx.pods_seen.note(pod)
+        ctx.hints.notice(pod)  # read after this answer, before prioritize, if the watch is behind
         if not ctx.listed():
             ctx.degraded(self.name, "not-listed")
             return Reply(self.neutral(args), "neutral")
@@ -122,11 +124,13 @@ class Filter:
         ranking = decision.value
         assert ranking.chosen is not None
         node = snapshot.node_names[ranking.rows[ranking.chosen]]
+        hint = note_hint(args.pod, ranking, self._ctx, snapshot)
 
         def record() -> Record:
             made = self._start_record(args, refused, snapshot)
             made.node, made.reason = node, decision.reason
             made.best, made.dropped = scored_nodes(ranking, snapshot), ranking.dropped
+            made.hint = None if hint is None else hint.to_record(args.pod, ranking, snapshot)
             return made
 
         outcome = "partial" if ranking.dropped else "ok"

@@ -6,6 +6,7 @@ import numpy as np
 
 from moorage_extender.context import Context
 from moorage_extender.decisions import Record, scored_nodes
+from moorage_extender.hint_records import HintUse, note_hint
 from moorage_extender.verbs.calls import Reply
 from moorage_extender.verbs.filter import PodAndNodes, decode_pod_and_nodes, note_dropped
 from moorage_policies.scoring import Ranking
@@ -51,7 +52,8 @@ class Prioritize:
             scores[known] = decision.value.scores
             body = args.nodes.encode_scores(scores)
         outcome = "partial" if decision.value.dropped else "ok"
-        return Reply(body, outcome, lambda: _record(args, decision, snapshot))
+        hint = note_hint(args.pod, decision.value, ctx, snapshot)
+        return Reply(body, outcome, lambda: _record(args, decision, snapshot, hint))
 
     def _reply_neutral(self, args: PodAndNodes, cause: str, reason: str) -> Reply:
         self._ctx.degraded(self.name, cause)
@@ -59,7 +61,9 @@ class Prioritize:
         return Reply(self.neutral(args), "neutral", lambda: record)
 
 
-def _record(args: PodAndNodes, decision: Decision[Ranking], snapshot: Snapshot) -> Record:
+def _record(
+    args: PodAndNodes, decision: Decision[Ranking], snapshot: Snapshot, hint: HintUse | None
+) -> Record:
     ranking = decision.value
     chosen = ranking.chosen
     return Record(
@@ -71,4 +75,5 @@ def _record(args: PodAndNodes, decision: Decision[Ranking], snapshot: Snapshot) 
         candidates=len(args.nodes.names),
         best=scored_nodes(ranking, snapshot),
         dropped=ranking.dropped,
+        hint=None if hint is None else hint.to_record(args.pod, ranking, snapshot),
     )

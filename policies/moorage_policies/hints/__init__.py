@@ -1,5 +1,6 @@
 """Plain words about where to run, as bounded soft preferences."""
 
+from moorage_policies.hints.book import HintBook, HintSource, Origin, Reading, read_hint
 from moorage_policies.hints.canonical import canonical_intent, canonical_set
 from moorage_policies.hints.codec import hint_to_json, intent_to_json, intents_from_json
 from moorage_policies.hints.grammar import parse_hint
@@ -17,18 +18,23 @@ from moorage_policies.hints.intent import (
 )
 from moorage_policies.hints.score import HintScore, IntentScore, score_hint
 from moorage_policies.hints.signals import NO_SIGNALS, Signals
+from moorage_policies.hints.written import read_written, text_digest, write_hint
 
 __all__ = [
     "MAX_TEXT_CHARS",
     "NO_SIGNALS",
     "SCHEMA_VERSION",
+    "HintBook",
     "HintScore",
+    "HintSource",
     "Intent",
     "IntentClass",
     "IntentScore",
     "Op",
+    "Origin",
     "ParsedHint",
     "Quantity",
+    "Reading",
     "Refusal",
     "Sign",
     "Signals",
@@ -39,5 +45,9 @@ __all__ = [
     "intent_to_json",
     "intents_from_json",
     "parse_hint",
+    "read_hint",
+    "read_written",
     "score_hint",
+    "text_digest",
+    "write_hint",
 ]

@@ -28,6 +28,7 @@ DEFAULT_WEIGHTS: Mapping[str, float] = {
     "preferred-neighbours": 4.0,
     "soft-spread": 4.0,
     "soft-taints": 6.0,
+    "hints": 3.0,
     "local-images": 0.5,
     "fragmentation": 1.0,
 }
@@ -126,11 +127,13 @@ class Ranker:
     Args:
         params: weights and form.
         clock: measures deadlines.
+        told: scorers that rest on more than the snapshot; they are asked after what users wrote
+            as affinity and before what only saves room.
     """
 
     __slots__ = ("_clock", "_fragmentation", "_params", "_scorers")
 
-    def __init__(self, params: RankingParams, clock: Clock) -> None:
+    def __init__(self, params: RankingParams, clock: Clock, told: tuple[Scorer, ...] = ()) -> None:
         self._params = params
         self._clock = clock
         self._fragmentation = Fragmentation(params.accelerators)
@@ -139,6 +142,7 @@ class Ranker:
             PreferredNeighbours(),
             SoftSpread(),
             SoftTaints(),
+            *told,
             self._fragmentation,
             LocalImages(),
         )
