@@ -68,7 +68,7 @@ def test_intents_written_for_an_older_text_do_not_count() -> None:
     ],
 )
 def test_unusable_written_intents_are_told_and_the_text_counts(text: str, names: str) -> None:
-    with pytest.raises(BadInputError, match="must|write|remove|is not|known:") as caught:
+    with pytest.raises(BadInputError, match=r"must|write|remove|is not|known:") as caught:
         read_written(TEXT, text)
     assert names in str(caught.value)
     reading = read_hint(HintSource(TEXT, text))
