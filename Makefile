@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 MINORS ?= 1.34,1.37
 PYTEST ?= $(BIN)/pytest
 
-.PHONY: help setup lint type unit control-plane bench-quick test e2e bench demo lock crds chart helm images clean
+.PHONY: help setup lint type unit control-plane bench-quick test e2e bench demo lock protos crds chart helm images clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -60,11 +60,15 @@ bench: $(STAMP) ## The benchmark protocols at full size
 demo: $(STAMP) ## The main job on a real control plane, with a live table
 	$(BIN)/moorage demo
 
+protos: $(STAMP) ## Write the mock device plugin's messages anew from the interface
+	cd e2e && ../$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. \
+	  moorage_mocks/device_plugin/device_plugin.proto
+
 lock: ## Write requirements.lock anew from pyproject.toml: versions and hashes, no index address
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --no-emit-index-url \
 	  --no-annotate --no-header --python-version 3.11 --quiet -o requirements.lock
-	for program in extender operator; do \
+	for program in extender operator mock engine; do \
 	  $(BIN)/uv pip compile pyproject.toml --extra $$program --constraint requirements.lock \
 	    --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
 	    --quiet -o images/requirements-$$program.lock; done
@@ -72,8 +76,8 @@ lock: ## Write requirements.lock anew from pyproject.toml: versions and hashes, 
 	  --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
 	  --quiet -o images/requirements-build.lock
 
-images: ## Build the images of the extender and the operator with docker
-	for program in extender operator; do \
+images: ## Build the images with docker: extender, operator, and the mocks for tests
+	for program in extender operator mock-device-plugin sample-engine; do \
 	  docker build --file images/Dockerfile --target $$program \
 	    --build-arg REVISION=$$(git rev-parse HEAD) \
 	    --tag registry.moorage.dev/moorage/$$program:0.1.0 .; done

@@ -1,7 +1,7 @@
 """An API server in memory that fails on demand, for tests of code that talks to the cluster.
 
-It speaks real HTTP on loopback: lists in pages, watches, writes with preconditions, bindings and
-evictions. It knows no schemas, no selectors, no admission and no server-side apply.
+It speaks real HTTP on loopback: lists in pages, watches, writes with preconditions, merge patches,
+bindings and evictions. It knows no schemas, no selectors, no admission and no server-side apply.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from aiohttp import web
 from moorage_cluster.endpoint import Endpoint, FixedCredentials
 from moorage_cluster.fake_store import FakeStore, Json, Place, RefusalError, parse_place
 from moorage_cluster.session import ApiSession
+
+MERGE_PATCH = "application/merge-patch+json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,11 @@ class FakeApi:
 
     def __init__(self) -> None:
         self.store = FakeStore()
+        self._actions = {
+            "": self.store.create,
+            "binding": self.store.bind,
+            "eviction": self.store.evict,
+        }
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.headers: list[dict[str, str]] = []
         self.repeat = 1
@@ -178,14 +185,12 @@ class FakeApi:
                 return (
                     self.store.get(place) if place.name else self.store.page(place, request.query)
                 )
-            case "POST", "binding":
-                return self.store.bind(place, body)
-            case "POST", "eviction":
-                return self.store.evict(place, body)
-            case "POST", "":
-                return self.store.create(place, body)
+            case "POST", action if action in self._actions:
+                return self._actions[action](place, body)
             case "PUT", "":
                 return self.store.replace(place, body)
+            case "PATCH", "" if request.content_type == MERGE_PATCH:
+                return self.store.merge(place, body)
             case "DELETE", "":
                 return self.store.drop(place, body.get("preconditions"))
         raise RefusalError(405, "MethodNotAllowed", request.method)

@@ -137,6 +137,10 @@ class FakeStore:
         self.record(place, kind, item)
         return copy.deepcopy(item)
 
+    def merge(self, place: Place, change: Json) -> Json:
+        """Store an object with a merge patch applied."""
+        return self.put(place, merged(self.get(place), change))
+
     def drop(self, place: Place, preconditions: Mapping[str, Any] | None = None) -> Json:
         """Delete an object if the preconditions hold."""
         item = self.get(place)
@@ -186,6 +190,19 @@ class FakeStore:
         if allowed is not None:
             self.budgets[place.name] = allowed - 1
         return self.drop(place)
+
+
+def merged(value: Any, change: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a JSON value after a merge patch: null removes, maps merge, the rest replaces."""
+    if not isinstance(change, dict):
+        return change
+    kept = dict(value) if isinstance(value, dict) else {}
+    for key, inner in change.items():
+        if inner is None:
+            kept.pop(key, None)
+        else:
+            kept[key] = merged(kept.get(key), inner)
+    return kept
 
 
 def check(live: Json, preconditions: Mapping[str, Any]) -> None:

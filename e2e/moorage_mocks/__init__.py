@@ -1,0 +1,1 @@
+"""What stands in for accelerators and model servers where there are none."""
