@@ -92,7 +92,10 @@ def test_all_images_install_one_wheel_with_checked_hashes() -> None:
         instructions = all_stages[f"{program}-environment"]
         assert ("COPY", "--from=wheel /src/dist dist") in instructions
         installs = [rest for word, rest in instructions if word == "RUN"]
-        assert f"--require-hashes --requirement images/requirements-{EXTRAS[program]}.lock" in installs[0]
+        assert (
+            f"--require-hashes --requirement images/requirements-{EXTRAS[program]}.lock"
+            in installs[0]
+        )
         assert "--no-deps --no-index dist/*.whl" in installs[1]
 
 

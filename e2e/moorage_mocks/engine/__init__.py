@@ -1,0 +1,1 @@
+"""A model server that computes nothing and behaves like one towards schedulers and scalers."""
