@@ -15,6 +15,7 @@ METRICS_FRESH = "MetricsFresh"
 SCALING_LIMITED = "ScalingLimited"
 PROGRESSING = "Progressing"
 VALID = "Valid"
+HINT_UNDERSTOOD = "HintUnderstood"
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 

@@ -107,6 +107,7 @@ POLICIES = ApiResource(
 
 NODES = ApiResource("", "v1", "nodes", "Node", namespaced=False)
 PODS = ApiResource("", "v1", "pods", "Pod", namespaced=True)
+EVENTS = ApiResource("", "v1", "events", "Event", namespaced=True)
 SERVICES = ApiResource("", "v1", "services", "Service", namespaced=True)
 DEPLOYMENTS = ApiResource("apps", "v1", "deployments", "Deployment", namespaced=True)
 DISRUPTION_BUDGETS = ApiResource(

@@ -21,6 +21,7 @@ from moorage_crds.fields import (
     Timestamp,
     list_map,
 )
+from moorage_crds.hint_status import HintStatus
 
 MAX_LISTED_NODES = 256
 MAX_SCALING_EVENTS = 10
@@ -111,7 +112,9 @@ class PoolStatus(Model):
     """Replicas that are ready, over all roles."""
     roles: Annotated[dict[str, RoleStatus], Field(max_length=MAX_ROLES, default_factory=dict)]
     """State by role."""
+    hint: HintStatus | None = None
+    """What spec.hints was understood as."""
     scaling_history: Annotated[tuple[ScalingEvent, ...], Field(max_length=MAX_SCALING_EVENTS)] = ()
     """Last changes of replica counts, newest first."""
     conditions: Conditions = ()
-    """Ready, Placed, MetricsFresh, ScalingLimited and others."""
+    """Ready, Placed, MetricsFresh, ScalingLimited, HintUnderstood and others."""

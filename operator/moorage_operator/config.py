@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from moorage_crds.names import SCHEDULER_NAME
 
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -54,6 +57,24 @@ class OperatorConfig(BaseSettings):
     patience_s: Annotated[float, Field(ge=0, le=3600)] = 15.0
     """How long a pod that the scheduler refuses waits before its replica may go to another
     accelerator class with room, seconds."""
+    schedulers: tuple[str, ...] = (SCHEDULER_NAME,)
+    """Names of the schedulers that call our extender; hints on pods of others are ignored."""
+    hint_model_url: str = ""
+    """Base of an OpenAI-compatible API (https://models.example.com/v1) whose language model reads
+    hints that our own parser did not wholly understand; empty: none. Texts of hints leave the
+    cluster for it, nothing else."""
+    hint_model_name: str = ""
+    """Name of the model."""
+    hint_model_hosts: tuple[str, ...] = ()
+    """Hosts that hint_model_url may name."""
+    hint_model_key_file: Path | None = None
+    """File that holds the API key; absent: no key is sent."""
+    hint_model_timeout_s: Annotated[float, Field(gt=0, le=300)] = 20.0
+    """How long one answer of the model may take, seconds."""
+    hint_model_calls_per_minute: Annotated[int, Field(ge=1, le=10_000)] = 30
+    """Questions to the model per minute."""
+    hint_model_namespace_calls_per_minute: Annotated[int, Field(ge=1, le=10_000)] = 6
+    """Questions to the model per minute for hints of one namespace."""
     plan_settle_ms: Annotated[int, Field(ge=0, le=600_000)] = 1000
     """How long an approved plan waits before it is checked again and begins, milliseconds."""
     plan_poll_ms: Annotated[int, Field(ge=50, le=60_000)] = 500
@@ -77,3 +98,19 @@ class OperatorConfig(BaseSettings):
         default_factory=lambda: "console" if os.isatty(2) else "json"
     )
     """json for machines, console for people."""
+
+    @model_validator(mode="after")
+    def _may_ask_the_model(self) -> Self:
+        if not self.hint_model_url:
+            return self
+        url = urlsplit(self.hint_model_url)
+        if url.hostname not in self.hint_model_hosts:
+            raise ValueError(
+                f"hint_model_url names host {url.hostname}, which hint_model_hosts does not allow; "
+                "add it there"
+            )
+        if url.scheme != "https" and url.hostname not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError("hint_model_url must begin with https://")
+        if not self.hint_model_name:
+            raise ValueError("hint_model_url is set; set hint_model_name as well")
+        return self

@@ -12,6 +12,7 @@ from moorage_cluster.lease import LeaderLease
 from moorage_cluster.session import ApiSession
 from moorage_operator.config import OperatorConfig
 from moorage_operator.handlers.memo import Memo
+from moorage_operator.hinting import HintDoors, build_hints
 from moorage_operator.metrics import Metrics
 from moorage_operator.services.plan_facts import PlanFacts
 from moorage_operator.services.plan_writing import PlanWriter
@@ -42,6 +43,7 @@ class Doors:
     watches: Watches
     runner: Runner[PoolKey]
     plan_runner: Runner[str]
+    hints: HintDoors
     memo: Memo
     primed: asyncio.Event
     """Set once pools and role objects have been listed."""
@@ -72,7 +74,8 @@ def build_doors(
         pods_settle_s=config.pods_settle_ms / 1000,
     )
     writer = Writer(session, lambda: lease.held, metrics.count_write)
-    service = PoolsService(view, writer, time.time, patience_s=config.patience_s)
+    hints = build_hints(config, session, lease, view, wakeups.wake, metrics, reporter)
+    service = PoolsService(view, writer, time.time, hints.of_pools, patience_s=config.patience_s)
     runner = Runner(
         wakeups,
         service.reconcile,
@@ -99,7 +102,7 @@ def build_doors(
         metrics=metrics,
         reporter=reporter,
     )
-    watches = Watches(session, view, reporter)
+    watches = Watches(session, view, hints.of_pods, reporter)
     _watch_gauges(metrics, wakeups, view, watches)
     return Doors(
         config=config,
@@ -111,6 +114,7 @@ def build_doors(
         watches=watches,
         runner=runner,
         plan_runner=plan_runner,
+        hints=hints,
         memo=Memo(view, credentials),
         primed=asyncio.Event(),
         synced=asyncio.Event(),

@@ -107,6 +107,8 @@ async def _act(doors: Doors) -> None:
     """Watch and reconcile until cancelled."""
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(doors.watches.run())
+        tasks.create_task(doors.hints.reader.run())
+        tasks.create_task(doors.hints.of_pods.run())
         tasks.create_task(_sweep_for_ever(doors))
         tasks.create_task(_reconcile(doors))
 

@@ -34,6 +34,18 @@ class Metrics:
             ["verb", "kind"],
             registry=self.registry,
         )
+        self.hints = Counter(
+            "moorage_operator_hints",
+            "Hints of pods and pools by what became of them.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.hint_model_calls = Counter(
+            "moorage_operator_hint_model_calls",
+            "Questions to the language model by outcome.",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.leading = Gauge(
             "moorage_operator_leading",
             "1 while this replica holds the Lease.",
@@ -43,6 +55,14 @@ class Metrics:
     def count_write(self, verb: str, kind: str) -> None:
         """Count one write."""
         self.writes.labels(verb, kind).inc()
+
+    def count_hint(self, outcome: str) -> None:
+        """Count what became of one hint."""
+        self.hints.labels(outcome).inc()
+
+    def count_model_call(self, outcome: str) -> None:
+        """Count one question to the language model."""
+        self.hint_model_calls.labels(outcome).inc()
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Add a gauge that is read whenever somebody looks."""

@@ -13,6 +13,7 @@ from moorage_crds import names
 from moorage_crds.names import ApiResource
 from moorage_crds.objects import NodeObject, PodObject
 from moorage_operator.children import ChildObject, read_child, to_child
+from moorage_operator.services.pod_hints import PendingPod, PodHints
 from moorage_operator.services.records import read_pool_record
 from moorage_operator.services.surroundings import NamedObject, PolicyObject
 from moorage_operator.services.view import ClusterView
@@ -43,18 +44,23 @@ class Watches:
     Args:
         session: the session.
         view: is told.
+        pod_hints: is told of pods that have not started.
         reporter: hears of relists and failures.
     """
 
-    def __init__(self, session: ApiSession, view: ClusterView, reporter: Reporter) -> None:
+    def __init__(
+        self, session: ApiSession, view: ClusterView, pod_hints: PodHints, reporter: Reporter
+    ) -> None:
         self._session = session
         self._view = view
+        self._pod_hints = pod_hints
         self._reporter = reporter
         self._groups_looked_for = asyncio.Event()
         self._groups_served = asyncio.Event()
         self._groups = self._of_children(GROUPS)
         self.followed: dict[str, Following] = {
             "pods": self._of_pods(),
+            "pending-pods": self._of_pending_pods(),
             "nodes": self._of_nodes(),
             "policies": self._of_policies(),
             "priorityclasses": self._of_priority_classes(),
@@ -130,6 +136,19 @@ class Watches:
             on_change=pods.take_change,
             on_delete=pods.take_deletion,
             label_selector=names.POOL_LABEL,
+            reporter=self._reporter,
+        )
+
+    def _of_pending_pods(self) -> Reflector[PendingPod]:
+        hints = self._pod_hints
+        return Reflector(
+            self._session,
+            names.PODS.path(),
+            PendingPod,
+            on_list=hints.take_list,
+            on_change=hints.notice,
+            on_delete=hints.drop,
+            field_selector="status.phase=Pending",
             reporter=self._reporter,
         )
 

@@ -80,6 +80,7 @@ def test_a_node_as_kube_scheduler_sent_it() -> None:
             "nvidia.com/gpu": 8,
             "pods": 110,
         },
+        created_s=datetime(2026, 11, 21, 9, 43, 17, tzinfo=UTC).timestamp(),
     )
 
 

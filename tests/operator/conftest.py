@@ -13,10 +13,13 @@ import msgspec
 import pytest
 
 from moorage_cluster.errors import Failure, to_error
+from moorage_cluster.events import Subject
 from moorage_crds.names import POOLS
 from moorage_crds.objects import NodeObject, PodObject
 from moorage_operator.children import ChildObject, to_child
+from moorage_operator.services.hint_reading import HintReader
 from moorage_operator.services.outcome import Outcome
+from moorage_operator.services.pool_hints import PoolHints
 from moorage_operator.services.pools import PoolsService
 from moorage_operator.services.records import read_pool_record
 from moorage_operator.services.surroundings import NamedObject
@@ -244,13 +247,25 @@ class Bench:
         self.pods: dict[str, Json] = {}
         self.priority_classes: list[str] = []
         self.serves_groups = False
+        self.warnings: list[tuple[str, str, str]] = []
+        self.hint_counts: list[str] = []
         self.restart()
 
     def restart(self) -> None:
         """Forget everything and read the cluster as a new process does."""
         self.view = ClusterView(self._wake, Silent())
         writer = Writer(self.api, lambda: self.leads, lambda _verb, _kind: None)
-        self.service = PoolsService(self.view, writer, lambda: self.now_s, patience_s=15.0)
+        self.hints = HintReader(lambda: self.now_s, lambda _: None, Silent())
+        pool_hints = PoolHints(
+            self.hints,
+            self._warn,
+            is_off=lambda: self.view.surroundings.hints_are_off,
+            wake=self._wake,
+            count=self.hint_counts.append,
+        )
+        self.service = PoolsService(
+            self.view, writer, lambda: self.now_s, pool_hints, patience_s=15.0
+        )
         self.watch()
 
     def watch(self) -> None:
@@ -339,6 +354,9 @@ class Bench:
             if not pod["spec"].get("nodeName"):
                 _place(pod, place(pod), ready)
         self.pods = wanted
+
+    async def _warn(self, subject: Subject, reason: str, message: str) -> None:
+        self.warnings.append((subject.name, reason, message))
 
     def _wake(self, key: tuple[str, str], *, urgent: bool = False, **_: float) -> None:
         self.woken.append((key, urgent))

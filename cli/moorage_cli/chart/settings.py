@@ -5,6 +5,7 @@ A test holds these against the programs: the command line may not import them.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -93,6 +94,32 @@ class OperatorSettings(Block):
 
     stall_limit_s: Positive | None = None
     """Seconds without a word of any worker after which liveness fails."""
+
+    schedulers: list[str] | None = None
+    """Names of the schedulers that call our extender; hints on pods of others are ignored. Absent:
+    scheduler.name and moorage-scheduler."""
+
+    hint_model_url: str | None = None
+    """Base of an OpenAI-compatible API whose language model reads hints that our own parser did not
+    wholly understand; absent: none, and nothing leaves the cluster."""
+
+    hint_model_name: str | None = None
+    """Name of the model."""
+
+    hint_model_hosts: list[str] | None = None
+    """Hosts that hintModelUrl may name."""
+
+    hint_model_key_file: Path | None = None
+    """File that holds the API key; mount it by pod.extraVolumes and extraVolumeMounts."""
+
+    hint_model_timeout_s: Annotated[float, Field(gt=0, le=300)] | None = None
+    """How long one answer of the model may take, seconds."""
+
+    hint_model_calls_per_minute: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Questions to the model per minute."""
+
+    hint_model_namespace_calls_per_minute: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Questions to the model per minute for hints of one namespace."""
 
     plan_settle_ms: Annotated[int, Field(ge=0, le=600_000)] | None = None
     """How long an approved plan waits before it is checked again and begins, milliseconds."""

@@ -12,6 +12,7 @@ from moorage_operator.services.carrying import Carried, Carrier
 from moorage_operator.services.facts import PoolFacts
 from moorage_operator.services.outcome import Outcome
 from moorage_operator.services.planning import PoolPlan, plan_pool
+from moorage_operator.services.pool_hints import PoolHints
 from moorage_operator.services.pool_pods import PoolKey
 from moorage_operator.services.records import read_pool_record
 from moorage_operator.services.status import Verdict, judge
@@ -28,15 +29,23 @@ class PoolsService:
         view: the cluster as known.
         writer: carries out writes.
         now_s: Unix seconds.
+        hints: says what pools' hints mean.
         patience_s: see ``OperatorConfig.patience_s``.
     """
 
     def __init__(
-        self, view: ClusterView, writer: Writer, now_s: Callable[[], float], *, patience_s: float
+        self,
+        view: ClusterView,
+        writer: Writer,
+        now_s: Callable[[], float],
+        hints: PoolHints,
+        *,
+        patience_s: float,
     ) -> None:
         self._view = view
         self._writer = writer
         self._now_s = now_s
+        self._hints = hints
         self._patience_s = patience_s
         self._carrier = Carrier(view, writer)
         self._teller = Teller(view, writer, now_s)
@@ -60,7 +69,7 @@ class PoolsService:
         facts = self._facts(key)
         plan = plan_pool(pool, facts)
         if pool.spec.actuation != "Auto":
-            return await self._tell(record, judge(pool, plan, facts, ()))
+            return await self._tell(record, judge(pool, plan, facts, (), self._hints.read(pool)))
         known = pool.status.observed_generation > 0
         if known and self._creates(plan, facts) and not await self._is_current(record):
             return Outcome(look_again_s=0.0)
@@ -68,7 +77,8 @@ class PoolsService:
         if self._may_tell_later(key, carried):
             return Outcome(look_again_s=0.0)
         facts = self._facts(key)  # with the children as they are now
-        verdict = judge(pool, plan_pool(pool, facts), facts, carried.refusals)
+        hint = self._hints.read(pool)
+        verdict = judge(pool, plan_pool(pool, facts), facts, carried.refusals, hint)
         return await self._tell(record, verdict)
 
     def _may_tell_later(self, key: PoolKey, carried: Carried) -> bool:
@@ -84,6 +94,7 @@ class PoolsService:
 
     async def _tell(self, record: PoolRecord, verdict: Verdict) -> Outcome:
         await self._teller.tell(record, verdict)
+        await self._hints.warn(verdict.pool, verdict.hint)
         if verdict.lacks_something:
             self._view.unsettled.add(record.key)
         else:

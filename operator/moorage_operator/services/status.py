@@ -16,6 +16,7 @@ from moorage_operator.manifests.templates import Json
 from moorage_operator.services.class_plans import RolePlan
 from moorage_operator.services.conditions import Finding, shorten, write_conditions
 from moorage_operator.services.facts import PoolFacts
+from moorage_operator.services.hint_reading import ReadHint
 from moorage_operator.services.planning import PoolPlan
 from moorage_operator.services.progress import RoleProgress, measure_progress
 from moorage_policies.pools.problems import Problem
@@ -26,13 +27,14 @@ LIMIT_REASONS = frozenset({"GpuLimitReached"})
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A pool's plan, what became of it, and how far each role is."""
+    """A pool's plan, what became of it, how far each role is, and what its hint means."""
 
     pool: GPUInferencePool
     plan: PoolPlan
     facts: PoolFacts
     refusals: tuple[Problem, ...]
     progress: tuple[RoleProgress, ...]
+    hint: ReadHint | None = None
 
     @property
     def lacks_something(self) -> bool:
@@ -42,7 +44,11 @@ class Verdict:
 
 
 def judge(
-    pool: GPUInferencePool, plan: PoolPlan, facts: PoolFacts, refusals: Sequence[Problem]
+    pool: GPUInferencePool,
+    plan: PoolPlan,
+    facts: PoolFacts,
+    refusals: Sequence[Problem],
+    hint: ReadHint | None = None,
 ) -> Verdict:
     """Return the verdict on a pool.
 
@@ -51,17 +57,23 @@ def judge(
         plan: what it should own.
         facts: what the plan rests on.
         refusals: what the API server refused of the plan.
+        hint: what the pool's hint means, ``None`` without one.
     """
     shared = (*refusals, *plan.problems)
     progress = tuple(measure_progress(pool, role, facts, shared) for role in plan.roles)
-    return Verdict(pool, plan, facts, tuple(refusals), progress)
+    return Verdict(pool, plan, facts, tuple(refusals), progress, hint)
 
 
 def write_pool_status(verdict: Verdict, now: str) -> Json:
     """Return the pool's status."""
     pool, progress = verdict.pool, verdict.progress
     findings = [_valid(verdict), _placed(progress), _ready(verdict)]
+    hint = {}
+    if verdict.hint is not None:
+        findings.append(verdict.hint.to_finding())
+        hint = {"hint": verdict.hint.to_status()}
     return {
+        **hint,
         "observedGeneration": pool.metadata.generation,
         "desired": sum(p.desired for p in progress),
         "placed": sum(p.placed for p in progress),

@@ -30,10 +30,17 @@ class ClassEntry(Wire):
     resource: str = NVIDIA_GPU
 
 
+class PolicyHints(Wire):
+    """What a PlacementPolicy says of hints."""
+
+    actuation: str = "Auto"
+
+
 class PolicyClasses(Wire):
-    """The part of a PlacementPolicy's spec that declares classes."""
+    """The parts of a PlacementPolicy's spec that pools rest on."""
 
     accelerator_classes: tuple[ClassEntry, ...] = ()
+    hints: PolicyHints = msgspec.field(default_factory=PolicyHints)
 
 
 class PolicyObject(Wire):
@@ -65,6 +72,7 @@ class Surroundings:
         self._reclassified = reclassified
         self._reporter = reporter
         self._declared: dict[str, tuple[AcceleratorClass, ...]] = {}
+        self._without_hints: frozenset[str] = frozenset()
         self._catalog: tuple[int, Catalog] | None = None
         self.priority_classes: frozenset[str] = frozenset()
         self.serves_groups = False
@@ -78,6 +86,11 @@ class Surroundings:
             declared = [accelerator for name in names for accelerator in self._declared[name]]
             self._catalog = (table.version, build_catalog(declared, table.nodes))
         return self._catalog[1]
+
+    @property
+    def hints_are_off(self) -> bool:
+        """Return whether a PlacementPolicy switches hints off."""
+        return bool(self._without_hints)
 
     def list_nodes(self, nodes: Iterable[NodeObject]) -> None:
         """Take the whole list of nodes."""
@@ -96,15 +109,21 @@ class Surroundings:
 
     def list_policies(self, policies: Iterable[PolicyObject]) -> None:
         """Take the whole list of PlacementPolicies."""
+        policies = tuple(policies)
+        self._set_without_hints(p.metadata.name for p in policies if _is_without_hints(p))
         self._declare({policy.metadata.name: _classes(policy) for policy in policies})
 
     def put_policy(self, policy: PolicyObject) -> None:
         """Take note of a PlacementPolicy."""
-        self._declare({**self._declared, policy.metadata.name: _classes(policy)})
+        name = policy.metadata.name
+        others = self._without_hints - {name}
+        self._set_without_hints({*others, name} if _is_without_hints(policy) else others)
+        self._declare({**self._declared, name: _classes(policy)})
 
     def drop_policy(self, policy: PolicyObject) -> None:
         """Forget a PlacementPolicy that is gone."""
         gone = policy.metadata.name
+        self._set_without_hints(self._without_hints - {gone})
         self._declare({name: held for name, held in self._declared.items() if name != gone})
 
     def list_priority_classes(self, items: Iterable[NamedObject]) -> None:
@@ -145,10 +164,21 @@ class Surroundings:
             self._catalog = None
             self._reclassified()
 
+    def _set_without_hints(self, names: Iterable[str]) -> None:
+        off = frozenset(names)
+        if bool(off) != self.hints_are_off:
+            self._without_hints = off
+            self._reclassified()
+        self._without_hints = off
+
     def _set_priority_classes(self, names: frozenset[str]) -> None:
         if names != self.priority_classes:
             self.priority_classes = names
             self._changed()
+
+
+def _is_without_hints(policy: PolicyObject) -> bool:
+    return policy.spec.hints.actuation == "Off"
 
 
 def _classes(policy: PolicyObject) -> tuple[AcceleratorClass, ...]:
