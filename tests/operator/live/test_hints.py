@@ -15,7 +15,8 @@ Json = dict[str, Any]
 EVERY_CLASS = (
     "must have H100, avoid spot, together with redis, away from batch pods on the same rack, "
     "spread across zones, at least 1.5 TB free memory, balanced cpu and memory, within 2 ms of the "
-    "gateway, up for at least 7 days, no noisy neighbours, under $2 an hour, low power, gibber the flumox"
+    "gateway, up for at least 7 days, no noisy neighbours, under $2 an hour, low power, gibber the "
+    "flumox"
 )
 
 
