@@ -297,9 +297,15 @@ class ControlPlane:
         if name == CONTROLLER_MANAGER:
             path = "/api/v1/namespaces/default/serviceaccounts/default"
             return lambda: self.api.answers(path), "the default ServiceAccount exists"
-        path = {ETCD: "/health", KWOK: "/healthz"}.get(name, "/readyz")
         client = self._client_of(name)
-        return lambda: client.answers(path), f"{name} is ready"
+        if name in (ETCD, KWOK, API_SERVER):
+            path = {ETCD: "/health", KWOK: "/healthz"}.get(name, "/readyz")
+            return lambda: client.answers(path), f"{name} is ready"
+        # A scheduler is ready before it has read whose certificates to trust.
+        return (
+            lambda: client.answers("/readyz") and client.answers("/metrics"),
+            f"{name} is ready and knows us",
+        )
 
     def _client_of(self, component: str) -> ApiClient:
         identity = self._identity
