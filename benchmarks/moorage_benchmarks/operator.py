@@ -44,7 +44,7 @@ NAMESPACE = "bench"
 CLASS = "H100-80GB"
 GPUS_PER_NODE = 8
 _IN_FLIGHT = 16
-_PHASE_WITHIN_S = 600.0
+_PHASE_WITHIN_S = 1800.0
 _WRITTEN = (names.POOLS, names.ROLES, names.DEPLOYMENTS, names.SERVICES, names.DISRUPTION_BUDGETS)
 _OWN_VERBS = frozenset({"APPLY", "PATCH"})  # controllers and kubelets of the bench use others
 

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Annotated
 
 from fastapi import FastAPI, Path, Query, Response
 from fastapi.responses import PlainTextResponse
 from msgspec import json
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from moorage_extender.context import Context
 from moorage_extender.health import Health
 from moorage_extender.openapi import describe_verbs
 from moorage_extender.verbs.bind import Bind, Binder
-from moorage_extender.verbs.calls import JSON, endpoint
+from moorage_extender.verbs.calls import Endpoint
 from moorage_extender.verbs.filter import Filter
 from moorage_extender.verbs.preempt import Preempt
 from moorage_extender.verbs.prioritize import Prioritize
 
 
-def make_verbs_app(ctx: Context, binder: Binder) -> FastAPI:
+class VerbsApp(FastAPI):
+    """FastAPI for documents and refusals; a verb's request goes to its endpoint straight away."""
+
+    endpoints: Mapping[str, ASGIApp]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        endpoint = self.endpoints.get(scope["path"]) if scope.get("method") == "POST" else None
+        await (endpoint or super().__call__)(scope, receive, send)
+
+
+def make_verbs_app(ctx: Context, binder: Binder) -> VerbsApp:
     """Return the application that kube-scheduler calls."""
-    app = FastAPI(title="Moorage scheduler extender", version=version("moorage"), redoc_url=None)
-    routes = {
-        "filter": endpoint(Filter(ctx), ctx),
-        "prioritize": endpoint(Prioritize(ctx), ctx),
-        "preempt": endpoint(Preempt(ctx), ctx),
-        "bind": endpoint(Bind(ctx, binder), ctx),
+    app = VerbsApp(title="Moorage scheduler extender", version=version("moorage"), redoc_url=None)
+    app.endpoints = {
+        "/filter": Endpoint(Filter(ctx), ctx),
+        "/prioritize": Endpoint(Prioritize(ctx), ctx),
+        "/preempt": Endpoint(Preempt(ctx), ctx),
+        "/bind": Endpoint(Bind(ctx, binder), ctx),
     }
-    for verb, answer in routes.items():
-        # plain routes: requests pass neither through dependencies nor through models
-        app.add_route(f"/{verb}", answer, methods=["POST"])
+    for path, endpoint in app.endpoints.items():
+        app.router.routes.append(Route(path, endpoint, methods=["POST"]))  # refuses other methods
     describe_verbs(app)
     return app
 
@@ -53,13 +66,15 @@ def make_health_app(ctx: Context, health: Health) -> FastAPI:
 
     @app.get("/debug/decisions", summary="The last decisions, newest first")
     async def decisions(limit: Annotated[int, Query(ge=1, le=10_000)] = 100) -> Response:
-        return Response(json.encode(ctx.decisions.latest(limit)), media_type=JSON)
+        return Response(json.encode(ctx.decisions.latest(limit)), media_type="application/json")
 
     @app.get("/debug/decisions/{namespace}/{pod}", summary="Decisions about one pod, newest first")
     async def decisions_of_pod(
         namespace: Annotated[str, Path()], pod: Annotated[str, Path()]
     ) -> Response:
-        return Response(json.encode(ctx.decisions.of_pod(namespace, pod)), media_type=JSON)
+        return Response(
+            json.encode(ctx.decisions.of_pod(namespace, pod)), media_type="application/json"
+        )
 
     return app
 

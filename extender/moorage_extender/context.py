@@ -14,7 +14,7 @@ from moorage_extender.feed import Budgets
 from moorage_extender.hints import Hints
 from moorage_extender.kept_room import KeptRoom
 from moorage_extender.metrics import Metrics
-from moorage_extender.node_lists import NodeList, ScorePrefixes, decode_node_names
+from moorage_extender.node_lists import NodeList, decode_node_names
 from moorage_extender.remembered import Remembered
 from moorage_policies.ports import Clock
 from moorage_policies.scoring import HintedNodes, Ranker
@@ -75,7 +75,6 @@ class Context:
     names_decoded: Remembered[NodeList] = field(
         default_factory=lambda: Remembered(decode_node_names)
     )
-    score_prefixes: ScorePrefixes = field(default_factory=ScorePrefixes)
     pods_seen: PodsSeen = field(default_factory=PodsSeen)
 
     def __post_init__(self) -> None:

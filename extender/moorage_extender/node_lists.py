@@ -15,25 +15,6 @@ from moorage_policies.types import IntArray
 UNKNOWN = -1
 
 
-class ScorePrefixes:
-    """Parts of prioritize's answer by row, made anew when nodes come or go."""
-
-    __slots__ = ("_by_name", "_by_row", "_names")
-
-    def __init__(self) -> None:
-        self._names: tuple[str, ...] = ()
-        self._by_row: list[bytes] = []
-        self._by_name: dict[str, bytes] = {}
-
-    def encode_scores(self, rows: IntArray, scores: IntArray, snapshot: Snapshot) -> bytes:
-        """Return prioritize's answer for nodes that are all in the snapshot."""
-        if self._names is not snapshot.node_names:
-            known, self._names = self._by_name, snapshot.node_names
-            self._by_name = {n: known.get(n) or wire.score_prefix(n) for n in self._names}
-            self._by_row = list(self._by_name.values())
-        return wire.encode_scores(map(self._by_row.__getitem__, rows.tolist()), scores)
-
-
 class NodeList:
     """The nodes that a request names, in its order.
 
@@ -63,7 +44,8 @@ class NodeList:
 
     def encode_scores(self, scores: IntArray) -> bytes:
         """Return prioritize's answer, ``scores`` in the order of the names."""
-        return wire.encode_scores(map(wire.score_prefix, self.names), scores)
+        raw = bytes(self.raw) if self.items is None else b"[]"
+        return wire.encode_scores(self.names, raw, scores)
 
     def encode_kept(self, refused: Mapping[str, str], kept: Sequence[str] | None = None) -> bytes:
         """Return filter's answer.

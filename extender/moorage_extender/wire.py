@@ -185,28 +185,41 @@ def _refusals(refused: Mapping[str, str]) -> bytes:
     return b'"FailedNodes":{},"FailedAndUnresolvableNodes":%b,"Error":""}' % json.encode(refused)
 
 
-def score_prefix(name: str) -> bytes:
-    """Return the part of a node's score that stays the same from call to call."""
-    return b'{"Host":%b,"Score":' % json.encode(name)
+_SUFFIXES = tuple(b'","Score":%d' % score for score in range(11))
+_BETWEEN_NAMES, _BETWEEN_SCORES = b'","', b'},{"Host":"'
 
 
-_SUFFIXES = tuple(b"%d}" % score for score in range(11))
-
-
-def encode_scores(prefixes: Iterable[bytes], scores: IntArray) -> bytes:
+def encode_scores(names: Sequence[str], raw: bytes, scores: IntArray) -> bytes:
     """Return prioritize's answer: one score of 0 to 10 per node, in the order given.
 
+    The answer is cut from the bytes of the request, so that no name is encoded.
+
     Args:
-        prefixes: ``score_prefix`` of each node.
+        names: the nodes.
+        raw: their names as a JSON list; used when it is compact, as kube-scheduler writes it.
         scores: 0 to 10 per node.
     """
-    pieces = list(prefixes)
-    if not pieces or (scores % 10).any():
-        return b"[%b]" % b",".join(map(add, pieces, map(_SUFFIXES.__getitem__, scores.tolist())))
-    # nothing but 0 and 10: both end in 0, so that the end of one is the separator of all
-    for index in np.flatnonzero(scores).tolist():
-        pieces[index] += b"1"
-    return b"[%b0}]" % b"0},".join(pieces)
+    if not names:
+        return b"[]"
+    if not _is_plain(raw, len(names)):
+        raw = json.encode(names)
+    scored = np.flatnonzero(scores)
+    if len(scored) > 1:
+        ends = map(_SUFFIXES.__getitem__, scores.tolist())
+        pieces = map(add, raw[2:-2].split(_BETWEEN_NAMES), ends)
+        return b'[{"Host":"%b}]' % _BETWEEN_SCORES.join(pieces)
+    answer = raw[2:-2].replace(_BETWEEN_NAMES, _SUFFIXES[0] + _BETWEEN_SCORES)
+    answer = b'[{"Host":"%b%b}]' % (answer, _SUFFIXES[0])
+    if len(scored):
+        host = b'{"Host":%b,"Score":' % json.encode(names[scored[0]])
+        answer = answer.replace(host + b"0", host + b"%d" % scores[scored[0]])
+    return answer
+
+
+def _is_plain(raw: bytes, count: int) -> bool:
+    """Return whether a JSON list of names has neither blanks nor escapes."""
+    framed = raw.startswith(b'["') and raw.endswith(b'"]')
+    return framed and raw.count(_BETWEEN_NAMES) == count - 1 and b"\\" not in raw
 
 
 def encode_victims(victims: Mapping[str, tuple[Sequence[str], int]]) -> bytes:

@@ -218,12 +218,20 @@ def test_a_recorded_request_with_anything_anywhere_decodes_or_is_refused(
     data=st.data(),
 )
 def test_answers_are_what_go_would_read(names: list[str], data: st.DataObject) -> None:
-    body = msgspec_json.encode({"Pod": {}, "Nodes": None, "NodeNames": names})
+    request = {"Pod": {}, "Nodes": None, "NodeNames": names}
+    body = data.draw(st.sampled_from([msgspec_json.encode, _spaced]))(request)
     nodes = DECODERS["filter"].decode(body).nodes
-    scores = data.draw(st.lists(st.integers(0, 10), min_size=len(names), max_size=len(names)))
+    score = data.draw(st.sampled_from([st.integers(0, 10), st.just(0)]))
+    scores = data.draw(st.lists(score, min_size=len(names), max_size=len(names)))
+    if names and data.draw(st.booleans()):
+        scores[data.draw(st.integers(0, len(names) - 1))] = 10
     refused = {name: "why" for name in names if data.draw(st.booleans())}
     answer = json.loads(nodes.encode_scores(np.array(scores, dtype=np.int64)))
     assert [(a["Host"], a["Score"]) for a in answer] == list(zip(names, scores, strict=True))
     kept = json.loads(nodes.encode_kept(refused))
     assert kept["NodeNames"] == [name for name in names if name not in refused]
     assert kept["FailedAndUnresolvableNodes"] == refused
+
+
+def _spaced(request: object) -> bytes:
+    return json.dumps(request, separators=(" , ", " : ")).encode("utf-8", "surrogatepass")

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
+from http import HTTPStatus
+from typing import Generic, Protocol, TypeVar
 
 import structlog
-from fastapi import Request, Response
 from msgspec import json
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from moorage_extender.context import Context
 from moorage_extender.decisions import Record
 from moorage_policies.errors import BadInputError
 
 Args = TypeVar("Args")
-
-JSON = "application/json"
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -60,57 +59,83 @@ class Verb(Protocol[Args]):
         ...
 
 
-def endpoint(verb: Verb[Args], ctx: Context) -> Callable[[Request], Awaitable[Response]]:
-    """Return the HTTP endpoint of a verb: 200 with an answer, or 4xx for a request nobody sends."""
+class Endpoint(Generic[Args]):
+    """A verb over HTTP, as an ASGI application of one path: 200, or 4xx for what nobody sends.
 
-    async def answer(request: Request) -> Response:
+    It stands before FastAPI's routing, middleware and response classes, which take longer than a
+    decision and would do so inside the scheduler's one serial cycle.
+    """
+
+    def __init__(self, verb: Verb[Args], ctx: Context) -> None:
+        self._verb = verb
+        self._ctx = ctx
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        verb, ctx = self._verb, self._ctx
         started_s = ctx.clock()
         try:
-            args = verb.decode(await read_body(request, ctx.settings.body_limit))
+            body = await read_body(scope, receive, ctx.settings.body_limit)
+            args = verb.decode(body)
         except (BadInputError, ClientDisconnect) as error:
-            return _reject(verb.name, error, ctx)
+            status, answer = _reject(verb.name, error, ctx)
+            await _send(send, status, answer)
+            return
+        await _send(send, HTTPStatus.OK, await self._answer(args, started_s))
+
+    async def _answer(self, args: Args, started_s: float) -> bytes:
+        verb, ctx = self._verb, self._ctx
         try:
             reply = await verb.decide(args, started_s + ctx.settings.verb_deadline_s)
         except Exception:  # our own bug must not keep pods from being scheduled
             log.exception("verb failed", verb=verb.name)
             ctx.degraded(verb.name, "internal")
             ctx.metrics.observe(verb.name, "neutral", ctx.clock() - started_s)
-            return Response(verb.neutral(args), media_type=JSON)
+            return verb.neutral(args)
         took_s = ctx.clock() - started_s
         ctx.metrics.observe(verb.name, reply.outcome, took_s)
         if reply.record is not None:
             ctx.decisions.add(partial(_finish, verb.name, reply, took_s, ctx.wall_clock()))
-        return Response(reply.body, media_type=JSON)
-
-    return answer
+        return reply.body
 
 
-async def read_body(request: Request, limit: int) -> bytes:
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """Return the request's body.
 
     Raises:
         TooLargeError: it has more than ``limit`` bytes; no more than that is kept in memory.
+        ClientDisconnect: the caller went away before the end.
     """
-    announced = request.headers.get("content-length", "0")
-    if announced.isdecimal() and int(announced) > limit:
-        raise TooLargeError(f"{announced} bytes are more than {limit}; raise body_limit_mib")
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and int(value) > limit:
+            raise TooLargeError(f"{int(value)} bytes are more than {limit}; raise body_limit_mib")
     chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        more = message.get("more_body", False)
         if size > limit:
             raise TooLargeError(f"more than {limit} bytes; raise body_limit_mib")
-        chunks.append(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _reject(verb: str, error: Exception, ctx: Context) -> Response:
-    status = 413 if isinstance(error, TooLargeError) else 400
-    ctx.metrics.rejected.labels(verb, str(status)).inc()
+async def _send(send: Send, status: int, body: bytes) -> None:
+    headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _reject(verb: str, error: Exception, ctx: Context) -> tuple[int, bytes]:
+    too_large = isinstance(error, TooLargeError)
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if too_large else HTTPStatus.BAD_REQUEST
+    ctx.metrics.rejected.labels(verb, str(int(status))).inc()
     field = error.field if isinstance(error, BadInputError) else ""
-    log.warning("request rejected", verb=verb, status=status, field=field, error=str(error))
-    body = json.encode({"error": str(error) or type(error).__name__, "field": field})
-    return Response(body, status, media_type=JSON)
+    log.warning("request rejected", verb=verb, status=int(status), field=field, error=str(error))
+    return status, json.encode({"error": str(error) or type(error).__name__, "field": field})
 
 
 def _finish(verb: str, reply: Reply, took_s: float, at_s: float) -> Record:

@@ -39,18 +39,12 @@ class Prioritize:
         snapshot = ctx.state.snapshot()
         rows = args.nodes.rows_in(snapshot)
         known = rows >= 0
-        all_known = bool(known.all())
-        decision = ctx.ranker.rank(
-            args.pod, snapshot, rows if all_known else rows[known], deadline_s=deadline_s
-        )
+        decision = ctx.ranker.rank(args.pod, snapshot, rows[known], deadline_s=deadline_s)
         if not note_dropped(decision.value, self.name, ctx):
             return self._reply_neutral(args, "no-score", "the deadline left time for no scorer")
-        if all_known:
-            body = ctx.score_prefixes.encode_scores(rows, decision.value.scores, snapshot)
-        else:
-            scores: IntArray = np.zeros(len(rows), dtype=np.int64)
-            scores[known] = decision.value.scores
-            body = args.nodes.encode_scores(scores)
+        scores: IntArray = np.zeros(len(rows), dtype=np.int64)
+        scores[known] = decision.value.scores
+        body = args.nodes.encode_scores(scores)
         outcome = "partial" if decision.value.dropped else "ok"
         hint = note_hint(args.pod, decision.value, ctx, snapshot)
         return Reply(body, outcome, lambda: _record(args, decision, snapshot, hint))

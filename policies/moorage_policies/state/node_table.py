@@ -52,7 +52,7 @@ class NodeTable:
     def __init__(self, nodes: tuple[Node, ...], version: int = 0) -> None:
         self.nodes = nodes
         self.version = version
-        self.names = tuple(node.name for node in nodes)
+        self.names = _side_by_side([node.name for node in nodes])
         self.index: Mapping[str, int] = {name: row for row, name in enumerate(self.names)}
         self._columns: dict[str, LabelColumn] = {}
         self._taints: TaintGroups | None = None
@@ -106,6 +106,11 @@ class NodeTable:
             ]
             self._taints = TaintGroups(np.array(codes, dtype=np.int64), tuple(code_of))
         return self._taints
+
+
+def _side_by_side(names: list[str]) -> tuple[str, ...]:
+    """Return copies next to each other in memory: looking up thousands waits for caches alone."""
+    return tuple("\0".join(names).split("\0")) if names else ()
 
 
 def _code(values: list[str | None]) -> LabelColumn:
