@@ -22,6 +22,9 @@ PROTOCOLS = {
         f"{PACKAGE}.packing_scale", "Packing on up to a thousand nodes, beside POP."
     ),
     "operator": SubCommand(f"{PACKAGE}.operator", "The operator with a thousand pools."),
+    "scaling": SubCommand(
+        f"{PACKAGE}.scaling", "Replicas that follow replayed load, beside published laws."
+    ),
 }
 
 app = typer.Typer(cls=lazy_group(PROTOCOLS), no_args_is_help=True)

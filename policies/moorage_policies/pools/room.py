@@ -52,7 +52,7 @@ def measure_room(
     at: the scheduler decides about those.
     """
     of_class = _with_labels(snapshot.table, accelerator.node_selector)
-    accepting = of_class & _accepting(snapshot.table, pod)
+    accepting = find_accepting(snapshot, accelerator, pod)
     demand = _demand(snapshot, pod)
     best = snapshot.allocatable[of_class]
     most_pods = _slots(best, demand)
@@ -65,6 +65,11 @@ def measure_room(
         short_of={} if most else _shortage(snapshot, pod, best),
         most_pods=most_pods,
     )
+
+
+def find_accepting(snapshot: Snapshot, accelerator: AcceleratorClass, pod: Pod) -> BoolArray:
+    """Return the nodes of a class whose taints, cordon and labels admit the pod, by row."""
+    return _with_labels(snapshot.table, accelerator.node_selector) & _accepting(snapshot.table, pod)
 
 
 def _with_labels(table: NodeTable, labels: Mapping[str, str]) -> BoolArray:
