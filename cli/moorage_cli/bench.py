@@ -21,6 +21,9 @@ PROTOCOLS = {
     "packing-scale": SubCommand(
         f"{PACKAGE}.packing_scale", "Packing on up to a thousand nodes, beside POP."
     ),
+    "fragmentation": SubCommand(
+        f"{PACKAGE}.fragmentation", "GPUs that nobody gets, beside FGD and others."
+    ),
     "operator": SubCommand(f"{PACKAGE}.operator", "The operator with a thousand pools."),
     "scaling": SubCommand(
         f"{PACKAGE}.scaling", "Replicas that follow replayed load, beside published laws."

@@ -1,8 +1,8 @@
 """Preferences: which of the feasible nodes a pod should go to."""
 
-from moorage_policies.scoring.fragmentation import stranded, stranded_delta
+from moorage_policies.scoring.fragmentation import Fragmentation
 from moorage_policies.scoring.hints import HintedNodes
-from moorage_policies.scoring.mix import MixLearner, RequestMix, mix_from
+from moorage_policies.scoring.mix import MixLearner, RequestMix, Shape, mix_from
 from moorage_policies.scoring.ranking import (
     DEFAULT_WEIGHTS,
     MAX_SCORE,
@@ -17,6 +17,7 @@ __all__ = [
     "DEFAULT_WEIGHTS",
     "MAX_SCORE",
     "Form",
+    "Fragmentation",
     "HintedNodes",
     "MixLearner",
     "Ranker",
@@ -24,7 +25,6 @@ __all__ = [
     "RankingParams",
     "RequestMix",
     "Scorer",
+    "Shape",
     "mix_from",
-    "stranded",
-    "stranded_delta",
 ]

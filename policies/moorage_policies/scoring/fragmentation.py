@@ -2,139 +2,178 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
-from moorage_policies.scoring.mix import MixLearner, RequestMix, shape_of
-from moorage_policies.state import Snapshot
+from moorage_policies.scoring.mix import (
+    CLASS_LABEL,
+    HALF_LIFE_S,
+    MixLearner,
+    RequestMix,
+    shape_of,
+)
+from moorage_policies.scoring.outlook import Outlook, count_stranded, expect
+from moorage_policies.state import ABSENT, Snapshot
 from moorage_policies.types import CPU, MEMORY, BoolArray, FloatArray, IntArray, Pod
 
-MAX_GPUS = 4096
-"""More devices than any node has; what asks for more fits nowhere."""
+MIG_PREFIX = "nvidia.com/mig-"
+"""Resources of partitioned GPUs, one for each profile (``nvidia.com/mig-1g.10gb``)."""
+MIG_SLICES = 7
+"""Compute slices of a whole GPU."""
 
 
-def stranded_delta(
-    free: IntArray, demand: IntArray, shapes: IntArray, share: FloatArray
-) -> FloatArray:
-    """Return how many more GPUs each node strands if the pod lands on it.
+def device_worth(resource: str) -> float:
+    """Return how much of a GPU one device of the resource is."""
+    slices = resource.removeprefix(MIG_PREFIX).partition("g")[0]
+    if resource.startswith(MIG_PREFIX) and slices.isdecimal():
+        return int(slices) / MIG_SLICES
+    return 1.0
 
-    A free GPU counts as stranded for every pod shape that does not fit into what the node has left,
-    weighted by how often the cluster sees that shape.
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pool:
+    """Outlooks of one resource, laid side by side for nodes of every class.
 
     Args:
-        free: what nodes have left, GPUs first, shape ``(nodes, resources)``.
-        demand: what the pod asks for, shape ``(resources,)``.
-        shapes: pod shapes that the cluster sees, shape ``(classes, resources)``.
-        share: probability of each shape, shape ``(classes,)``, sums to 1.
-
-    Returns:
-        GPUs per node, shape ``(nodes,)``. Lower is better, negative heals the node, and ``inf``
-        marks a node where the pod does not fit.
+        facts: those of all classes one after the other, shape ``(6, (classes + 1) * levels)``; the
+            first are for nodes without a class.
+        levels: free devices that are told apart, the last one included.
     """
-    left = free - demand
-    growth = stranded(left, shapes, share) - stranded(free, shapes, share)
-    asked = demand > 0
-    growth[_any_below(left[:, asked], np.zeros(np.count_nonzero(asked)))] = np.inf
-    return growth
 
+    facts: FloatArray
+    levels: int
 
-def stranded(free: IntArray, shapes: IntArray, share: FloatArray) -> FloatArray:
-    """Return the expected number of free GPUs that the next pod cannot use, shape ``(nodes,)``.
-
-    Arguments are those of ``stranded_delta``. An over-committed node strands nothing.
-    """
-    gpus = np.clip(free[:, 0], 0, MAX_GPUS)
-    levels = np.arange(min(int(shapes[:, 0].max()), MAX_GPUS) + 1)
-    lost = levels * ((shapes[:, 0] > levels[:, None]) @ share)  # at the top level nothing is
-    stranded_gpus: FloatArray = lost[np.minimum(gpus, len(lost) - 1)]
-    # most nodes lack nothing but GPUs; only where something else may be short is each shape tried
-    short = np.flatnonzero(_any_below(free[:, 1:], shapes[:, 1:].max(axis=0)))
-    if len(short):
-        misfits = (shapes > free[short, None, :]).any(axis=2)  # (short nodes, classes)
-        stranded_gpus[short] = gpus[short] * (misfits @ share)
-    return stranded_gpus
-
-
-def _any_below(amounts: IntArray, limits: IntArray | FloatArray) -> BoolArray:
-    """Return where any of the amounts is below its limit, shape ``(nodes,)``."""
-    below = np.zeros(len(amounts), dtype=bool)
-    for column, limit in enumerate(limits):  # columns are few: faster than reducing along rows
-        below |= amounts[:, column] < limit
-    return below
+    def of(self, codes: IntArray, free: IntArray) -> FloatArray:
+        """Return the facts of nodes by class code and free devices, shape ``(6, nodes)``."""
+        at = (codes - ABSENT) * self.levels + np.clip(free, 0, self.levels - 1)
+        return self.facts.take(at, axis=1)
 
 
 class Fragmentation:
-    """Scores nodes by the GPUs that a placement strands.
+    """Scores nodes by the GPUs that a placement is expected to strand.
 
     A score of 0.5 strands nothing more; 1 heals and 0 strands as many GPUs as the largest node has.
 
     Args:
         accelerators: accelerator resources; a pod is scored by the first that it asks for, and one
-            that asks for none by the first of all.
+            that asks for none by the first of all. Those of partitioned GPUs join by themselves.
+        class_label: node label that names a node's accelerator class.
+        half_life_s: seconds after which a pod that is gone counts half in the mix.
     """
 
     name = "fragmentation"
 
-    def __init__(self, accelerators: tuple[str, ...]) -> None:
-        self._accelerators = accelerators
-        self._learner = MixLearner(accelerators)
+    def __init__(
+        self,
+        accelerators: tuple[str, ...],
+        class_label: str = CLASS_LABEL,
+        half_life_s: float = HALF_LIFE_S,
+    ) -> None:
+        self._listed = accelerators
+        self._class_label = class_label
+        self._half_life_s = half_life_s
+        self._accelerators: tuple[str, ...] = ()
+        self._learner = MixLearner(accelerators, class_label, half_life_s)
         self._mixes: Mapping[str, RequestMix] | None = None
-        self._tables: dict[tuple[str, int, int], FloatArray] = {}
+        self._pools: dict[tuple[str, int, tuple[str, ...]], _Pool] = {}
 
-    def learn(self, snapshot: Snapshot) -> None:
-        """Take the request mix from this snapshot; until the next call it stays as it is."""
-        self._mixes = self._learner.learn(snapshot)
-        self._tables.clear()
+    def learn(self, snapshot: Snapshot, now_s: float = 0.0) -> None:
+        """Take the request mix from this snapshot; until the next call it stays as it is.
+
+        Args:
+            snapshot: the cluster.
+            now_s: seconds on any clock that only goes forward; pods that are gone fade with it.
+        """
+        accelerators = accelerators_in(snapshot, self._listed)
+        if accelerators != self._accelerators:
+            self._accelerators = accelerators
+            self._learner = MixLearner(accelerators, self._class_label, self._half_life_s)
+        self._mixes = self._learner.learn(snapshot, now_s)
+        self._pools.clear()
 
     def mix_for(self, pod: Pod, snapshot: Snapshot) -> RequestMix:
         """Return the mix that the pod is scored with, learned now if never before."""
-        if self._mixes is None:
-            self.learn(snapshot)
-        assert self._mixes is not None
-        return self._mixes[self.accelerator_of(pod)]
+        return self._learned(snapshot)[self.accelerator_of(pod)]
 
     def accelerator_of(self, pod: Pod) -> str:
         """Return the resource that the pod is scored by."""
-        asked = (name for name in self._accelerators if pod.requests.get(name, 0) > 0)
-        return next(asked, self._accelerators[0])
+        asked = (name for name in self._accelerators or self._listed if pod.requests.get(name, 0))
+        return next(asked, self._listed[0])
 
     def score(self, pod: Pod, snapshot: Snapshot, rows: IntArray) -> FloatArray | None:
-        """Return 0 to 1 per candidate; ``None`` when no node has the accelerator."""
-        resource = self.accelerator_of(pod)
-        if resource not in snapshot.resources:
+        """Return 0 to 1 per candidate; ``None`` when no node has an accelerator."""
+        growth = self.stranded_growth(pod, snapshot, rows)
+        if growth is None:
             return None
-        mix = self.mix_for(pod, snapshot)
-        columns = [snapshot.resources.index(name) for name in (resource, CPU, MEMORY)]
-        gpus, cpu, memory = (snapshot.free[rows, column] for column in columns)
-        demand = shape_of(pod, resource)
-        largest = int(snapshot.allocatable[:, columns[0]].max())
-        scores: FloatArray = self._by_gpus(mix, demand[0], largest).take(gpus, mode="clip")
-        _, most_cpu, most_memory = mix.shapes.max(axis=0).tolist()
-        short = (cpu < demand[1] + most_cpu) | (memory < demand[2] + most_memory)
-        if short.any():  # there, shapes may also miss for want of CPU or memory
-            free = np.stack([gpus[short], cpu[short], memory[short]], axis=1)
-            delta = stranded_delta(free, np.array(demand), mix.shapes, mix.share)
-            scores[short] = _to_score(delta, largest)
-        return scores
+        largest = snapshot.allocatable[:, snapshot.columns[self._scale_of(pod, snapshot)]].max()
+        score: FloatArray = np.clip(0.5 - growth / (2.0 * max(int(largest), 1)), 0.0, 1.0)
+        return score
 
-    def _by_gpus(self, mix: RequestMix, demand_gpus: int, largest: int) -> FloatArray:
-        """Return the score by free GPUs of nodes that are short of nothing else.
+    def stranded_growth(self, pod: Pod, snapshot: Snapshot, rows: IntArray) -> FloatArray | None:
+        """Return by how many GPUs more each candidate is expected to strand, shape ``(rows,)``.
 
-        Beyond the last entry nothing strands: every shape still fits after the pod.
+        Lower is better, negative heals the node, and ``inf`` marks a node where the pod does not
+        fit. ``None`` when no node has an accelerator.
         """
-        key = (mix.resource, demand_gpus, largest)
-        table = self._tables.get(key)
-        if table is None:
-            demand = min(demand_gpus, MAX_GPUS)
-            levels = np.arange(min(int(mix.shapes[:, 0].max()), MAX_GPUS) + demand + 1)
-            delta = stranded_delta(
-                levels[:, None], np.array([demand]), mix.shapes[:, :1], mix.share
-            )
-            table = self._tables[key] = _to_score(delta, largest)
-        return table
+        present = [name for name in self._learned(snapshot) if name in snapshot.columns]
+        if not present or not len(rows):
+            return None
+        every = list(self._facts(pod, snapshot, rows, present))
+        before = reduce(np.add, (facts for facts, _, _ in every))
+        after = reduce(np.add, (taken for _, taken, _ in every))
+        short = reduce(np.logical_or, (lacking for _, _, lacking in every))
+        cpu, memory = (snapshot.free_of(name)[rows] for name in (CPU, MEMORY))
+        _, cpu_asked, memory_asked, *_ = shape_of(pod, present[0])
+        growth = count_stranded(after, cpu - cpu_asked, memory - memory_asked)
+        growth -= count_stranded(before, cpu, memory)
+        growth[short | (cpu < cpu_asked) | (memory < memory_asked)] = np.inf
+        return growth
+
+    def _facts(
+        self, pod: Pod, snapshot: Snapshot, rows: IntArray, present: list[str]
+    ) -> Iterator[tuple[FloatArray, FloatArray, BoolArray]]:
+        """Yield per resource the facts before and after the pod, and who has too few devices."""
+        column = snapshot.table.label(self._class_label)
+        codes = column.codes[rows]
+        for resource in present:
+            pool = self._pool(resource, snapshot, column.values)
+            free = snapshot.free_of(resource)[rows]
+            asked = pod.requests.get(resource, 0)
+            facts = pool.of(codes, free)
+            taken = pool.of(codes, free - min(asked, pool.levels)) if asked else facts
+            yield facts, taken, free < asked
+
+    def _pool(self, resource: str, snapshot: Snapshot, classes: tuple[str, ...]) -> _Pool:
+        largest = int(snapshot.allocatable[:, snapshot.columns[resource]].max(initial=0))
+        key = (resource, largest, classes)
+        pool = self._pools.get(key)
+        if pool is None:
+            mix, worth = self._learned(snapshot)[resource], device_worth(resource)
+            outlooks: list[Outlook] = [expect(mix.on(c), largest) for c in (None, *classes)]
+            facts = np.concatenate([outlook.whole for outlook in outlooks], axis=1)
+            facts[:2] *= worth
+            pool = self._pools[key] = _Pool(facts, outlooks[0].whole.shape[1])
+        return pool
+
+    def _learned(self, snapshot: Snapshot) -> Mapping[str, RequestMix]:
+        if self._mixes is None:
+            self.learn(snapshot)
+        assert self._mixes is not None
+        return self._mixes
+
+    def _scale_of(self, pod: Pod, snapshot: Snapshot) -> str:
+        asked = self.accelerator_of(pod)
+        return (
+            asked
+            if asked in snapshot.columns
+            else next(name for name in self._accelerators if name in snapshot.columns)
+        )
 
 
-def _to_score(delta: FloatArray, largest: int) -> FloatArray:
-    score: FloatArray = np.clip(0.5 - delta / (2.0 * max(largest, 1)), 0.0, 1.0)
-    return score
+def accelerators_in(snapshot: Snapshot, listed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the listed accelerator resources and those of partitioned GPUs that nodes offer."""
+    parts = (name for name in snapshot.resources if name.startswith(MIG_PREFIX))
+    return (*listed, *sorted(set(parts).difference(listed)))

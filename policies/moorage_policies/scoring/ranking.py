@@ -150,7 +150,7 @@ class Ranker:
 
     def learn(self, snapshot: Snapshot) -> None:
         """Take what scorers learn from the cluster (the request mix) from this snapshot."""
-        self._fragmentation.learn(snapshot)
+        self._fragmentation.learn(snapshot, self._clock())
 
     def rank(
         self, pod: Pod, snapshot: Snapshot, rows: IntArray, *, deadline_s: float = float("inf")
