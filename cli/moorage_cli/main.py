@@ -19,6 +19,7 @@ SUB_COMMANDS: Final[dict[str, SubCommand]] = {
     "control-plane": SubCommand(
         "moorage_cli.control_plane.command", "Run a real Kubernetes control plane on this machine."
     ),
+    "kind": SubCommand("moorage_cli.kind.command", "Run a real kind cluster on this machine."),
     "demo": SubCommand("moorage_cli.demo.command", "Play the main job live, or simulated."),
     "doctor": SubCommand(
         "moorage_cli.doctor.command", "Check a cluster, and say what to do about each finding."

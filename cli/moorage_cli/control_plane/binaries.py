@@ -20,7 +20,11 @@ ASSETS_VARIABLE: Final = "KUBEBUILDER_ASSETS"
 DOWNLOADED: Final = "release"
 
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)\.\d+")
-_VERSION_ARGUMENTS: Final = {"kubectl": ["version", "--client"], "helm": ["version", "--short"]}
+_VERSION_ARGUMENTS: Final = {
+    "helm": ["version", "--short"],
+    "kind": ["version"],
+    "kubectl": ["version", "--client"],
+}
 _VERSION_TIMEOUT_S: Final = 10.0
 
 
@@ -59,12 +63,17 @@ def find_binaries(minor: str) -> Binaries:
     return Binaries(minor, paths)
 
 
-def find_programs(toolchain: Toolchain) -> dict[str, Path]:
-    """The toolchain's programs that are installed in a fitting version, or else cached."""
+def find_programs(toolchain: Toolchain, *, exact: bool = False) -> dict[str, Path]:
+    """The toolchain's programs that are installed in a fitting version, or else cached.
+
+    Args:
+        toolchain: of the programs.
+        exact: leave out installed ones: another patch, or linked to this machine's libraries.
+    """
     found = {
         program: path
         for program in toolchain.packages
-        if (path := _installed(program, toolchain)) is not None
+        if not exact and (path := _installed(program, toolchain)) is not None
     }
     for folder in cached_builds(toolchain):
         for program in toolchain.packages:

@@ -28,9 +28,7 @@ def build_programs(
     Raises:
         BuildFailedError: when Go is missing or fails, with what it said.
     """
-    go = shutil.which("go")
-    if go is None:
-        raise BuildFailedError(_missing_go(toolchain, programs))
+    go = go_program(toolchain, programs)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as scratch:
         # The module is copied: an installed package may be read-only, and go locks its folder.
@@ -40,6 +38,18 @@ def build_programs(
         _run_go(go, toolchain, programs, module, output, report)
         for program in programs:
             (output / program).replace(folder / program)
+
+
+def go_program(toolchain: Toolchain, programs: Sequence[str]) -> str:
+    """The ``go`` on PATH.
+
+    Raises:
+        BuildFailedError: there is none to get the programs with.
+    """
+    go = shutil.which("go")
+    if go is None:
+        raise BuildFailedError(_missing_go(toolchain, programs))
+    return go
 
 
 def build_command(

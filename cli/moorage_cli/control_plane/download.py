@@ -73,7 +73,7 @@ def release_of(toolchain: Toolchain, program: str, hosts: Hosts) -> Release:
     """Where the project publishes a program for this machine."""
     system, architecture = target_platform()
     version = f"v{toolchain.version}"
-    if toolchain.project == "kubernetes":
+    if toolchain.project in ("kubernetes", "kubernetes-node"):
         address = f"{hosts.kubernetes}/release/{version}/bin/{system}/{architecture}/{program}"
         return Release(address, f"{address}.sha256")
     if toolchain.project == "etcd":
@@ -83,6 +83,14 @@ def release_of(toolchain: Toolchain, program: str, hosts: Hosts) -> Release:
     if toolchain.project == "helm":
         address = f"{hosts.helm}/helm-{version}-{system}-{architecture}.tar.gz"
         return Release(address, f"{address}.sha256sum", f"{system}-{architecture}/helm")
+    if toolchain.project == "coredns":
+        base = f"{hosts.github}/coredns/coredns/releases/download/{version}"
+        address = f"{base}/coredns_{toolchain.version}_{system}_{architecture}.tgz"
+        return Release(address, f"{address}.sha256", "coredns")
+    if toolchain.project == "kind":
+        base = f"{hosts.github}/kubernetes-sigs/kind/releases/download/{version}"
+        address = f"{base}/kind-{system}-{architecture}"
+        return Release(address, f"{address}.sha256sum")
     repository = "kubernetes-sigs/kwok"
     return Release(
         f"{hosts.github}/{repository}/releases/download/{version}/kwok-{system}-{architecture}",

@@ -37,9 +37,31 @@ def obtain_binaries(minor: str, report: Report, hosts: Hosts | None = Hosts()) -
         BuildFailedError: when a program can be had in no way.
     """
     for toolchain in toolchains(minor):
-        if _missing(toolchain):
-            _obtain(toolchain, report, hosts)
+        obtain_programs(toolchain, report, hosts)
     return find_binaries(minor)
+
+
+def obtain_programs(
+    toolchain: Toolchain,
+    report: Report,
+    hosts: Hosts | None = Hosts(),  # noqa: B008 - frozen
+    *,
+    exact: bool = False,
+) -> dict[str, Path]:
+    """The programs of one toolchain; those not found are downloaded, else built.
+
+    Args:
+        toolchain: of the programs.
+        report: told what is going on while it takes long.
+        hosts: servers to download from, ``None`` to download nothing.
+        exact: installed programs do not count, as they go into an image.
+
+    Raises:
+        BuildFailedError: when a program can be had in no way.
+    """
+    if _missing(toolchain, exact=exact):
+        _obtain(toolchain, report, hosts, exact=exact)
+    return find_programs(toolchain, exact=exact)
 
 
 def obtain_helm(report: Report, hosts: Hosts | None = Hosts()) -> Path:  # noqa: B008 - frozen
@@ -52,13 +74,10 @@ def obtain_helm(report: Report, hosts: Hosts | None = Hosts()) -> Path:  # noqa:
     Raises:
         BuildFailedError: when it can be had in no way.
     """
-    toolchain = helm_toolchain()
-    if _missing(toolchain):
-        _obtain(toolchain, report, hosts)
-    return find_programs(toolchain)["helm"]
+    return obtain_programs(helm_toolchain(), report, hosts)["helm"]
 
 
-def _obtain(toolchain: Toolchain, report: Report, hosts: Hosts | None) -> None:
+def _obtain(toolchain: Toolchain, report: Report, hosts: Hosts | None, *, exact: bool) -> None:
     cache = cache_directory(toolchain)
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -70,10 +89,16 @@ def _obtain(toolchain: Toolchain, report: Report, hosts: Hosts | None) -> None:
         ) from error
     lock = FileLock(cache / ".lock")
     with _held(lock, report):
-        missing = _missing(toolchain)  # again: another process may have got them meanwhile
+        missing = _missing(
+            toolchain, exact=exact
+        )  # again: another process may have got them meanwhile
         if not missing:
             return
-        if hosts and download_programs(toolchain, missing, cache / DOWNLOADED, report, hosts):
+        if (
+            hosts
+            and toolchain.published
+            and download_programs(toolchain, missing, cache / DOWNLOADED, report, hosts)
+        ):
             return
         build_programs(toolchain, missing, cache / (go_version() or "go"), report)
 
@@ -92,6 +117,6 @@ def _held(lock: FileLock, report: Report) -> AbstractContextManager[object]:
             ) from error
 
 
-def _missing(toolchain: Toolchain) -> list[str]:
-    found = find_programs(toolchain)
+def _missing(toolchain: Toolchain, *, exact: bool) -> list[str]:
+    found = find_programs(toolchain, exact=exact)
     return [program for program in toolchain.packages if program not in found]

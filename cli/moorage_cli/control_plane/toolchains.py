@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from moorage_cli.control_plane.errors import UnknownMinorError
 KUBERNETES_VERSIONS: Final[Mapping[str, str]] = {"1.34": "1.34.10", "1.37": "1.37.1"}
 DEFAULT_MINOR: Final = "1.34"
 HELM_VERSION: Final = "3.22.0"
+KIND_VERSION: Final = "0.33.0"
 
 _MODULES: Final = Path(__file__).parent / "toolchain"
 _STAMP: Final = "k8s.io/component-base/version"
@@ -31,12 +32,13 @@ class Toolchain:
     """One Go module with pinned sums, and the programs built from it.
 
     Args:
-        project: ``kubernetes``, ``etcd``, ``kwok`` or ``helm``.
+        project: whose programs they are, ``kubernetes`` or ``etcd``.
         version: three-part version without the leading ``v``.
-        module: folder with ``go.mod`` and ``go.sum``.
+        module: folder with ``go.mod``, ``go.sum`` and, of a program of ours, its source.
         packages: program name to the Go package of its ``main``.
         linker_flags: passed to ``go build -ldflags``.
         build_time: how long a cold build takes on two cores, for the waiting user.
+        published: whether the project publishes built programs.
     """
 
     project: str
@@ -45,6 +47,7 @@ class Toolchain:
     packages: Mapping[str, str]
     linker_flags: str
     build_time: str
+    published: bool = True
 
     @property
     def minor(self) -> str:
@@ -53,13 +56,52 @@ class Toolchain:
 
     def fingerprint(self) -> str:
         """A short hash that changes whenever a different binary would be built."""
-        content = (self.module / "go.mod").read_bytes() + (self.module / "go.sum").read_bytes()
+        files = [self.module / "go.mod", self.module / "go.sum", *sorted(self.module.glob("*.go"))]
+        content = b"".join(file.read_bytes() for file in files)
         return hashlib.sha256(content + self.linker_flags.encode()).hexdigest()[:16]
 
 
 def toolchains(minor: str) -> tuple[Toolchain, ...]:
     """The toolchains of a control plane of this Kubernetes minor (``1.34``)."""
     return (_kubernetes(minor), _etcd(), _kwok())
+
+
+def node_toolchains(minor: str) -> tuple[Toolchain, ...]:
+    """The toolchains of what a node runs besides the control plane's programs."""
+    return (
+        _kubernetes(minor),
+        _etcd(),
+        _kubernetes_node(minor),
+        Toolchain(
+            project="coredns",
+            version="1.13.1",
+            module=_MODULES / "coredns",
+            packages={"coredns": "."},
+            linker_flags="-s -w",
+            build_time="1 to 2 minutes",
+        ),
+        Toolchain(
+            project="pause",
+            version="1.0.0",
+            module=_MODULES / "pause",
+            packages={"pause": "."},
+            linker_flags="-s -w",
+            build_time="seconds",
+            published=False,
+        ),
+    )
+
+
+def kind_toolchain() -> Toolchain:
+    """The toolchain of kind, which makes clusters of containers that are nodes."""
+    return Toolchain(
+        project="kind",
+        version=KIND_VERSION,
+        module=_MODULES / "kind",
+        packages={"kind": "sigs.k8s.io/kind"},
+        linker_flags="-s -w",
+        build_time="half a minute",
+    )
 
 
 def helm_toolchain() -> Toolchain:
@@ -92,9 +134,25 @@ def target_platform() -> tuple[str, str]:
 
 
 def _kubernetes(minor: str) -> Toolchain:
+    return _of_kubernetes(
+        "kubernetes",
+        minor,
+        ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"),
+        "5 to 10 minutes",
+    )
+
+
+def _kubernetes_node(minor: str) -> Toolchain:
+    # A module of its own: whoever needs no nodes builds nothing of them.
+    programs = ("kubeadm", "kubelet", "kube-proxy")
+    return _of_kubernetes("kubernetes-node", minor, programs, "2 minutes after the former")
+
+
+def _of_kubernetes(project: str, minor: str, programs: Sequence[str], build_time: str) -> Toolchain:
     version = KUBERNETES_VERSIONS.get(minor)
-    if version is None:
-        known = ", ".join(KUBERNETES_VERSIONS)
+    module = _MODULES / f"{project}-{minor}"
+    if version is None or not module.exists():
+        known = ", ".join(m for m in KUBERNETES_VERSIONS if (_MODULES / f"{project}-{m}").exists())
         raise UnknownMinorError(f"{minor!r} is not one of {known}; choose one", field="minor")
     major, _, rest = minor.partition(".")
     stamps = {
@@ -105,16 +163,15 @@ def _kubernetes(minor: str) -> Toolchain:
         "gitCommit": "0" * 40,
         "buildDate": "1970-01-01T00:00:00Z",
     }
-    programs = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
     return Toolchain(
-        project="kubernetes",
+        project=project,
         version=version,
-        module=_MODULES / f"kubernetes-{minor}",
+        module=module,
         packages={program: f"k8s.io/kubernetes/cmd/{program}" for program in programs},
         linker_flags=" ".join(
             ["-s -w", *(f"-X {_STAMP}.{name}={value}" for name, value in stamps.items())]
         ),
-        build_time="5 to 10 minutes",
+        build_time=build_time,
     )
 
 

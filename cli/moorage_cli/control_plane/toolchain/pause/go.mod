@@ -1,0 +1,3 @@
+module moorage.dev/toolchain/pause
+
+go 1.24.0

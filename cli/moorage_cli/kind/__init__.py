@@ -1,0 +1,1 @@
+"""Real kind clusters, also where no container registry can be reached."""

@@ -1,0 +1,190 @@
+"""Images of our programs without a base image: Debian's Python, the locks, the same wheel."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from moorage_cli.control_plane.progress import Report
+from moorage_cli.kind import debian
+from moorage_cli.kind.archive import Image, Layer, kept_layer, make_layer, write_archive
+from moorage_cli.kind.places import cache, digest
+from moorage_cli.kind.run import run
+from moorage_policies.errors import BadInputError
+
+REGISTRY: Final = "registry.moorage.dev/moorage"
+_SITE: Final = "venv/lib/python3.11/site-packages"
+_USER: Final = "65532:65532"
+_ENVIRONMENT: Final = (
+    "PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1", "NUMBA_CACHE_DIR=/tmp/numba",
+)  # fmt: skip
+_EPOCH: Final = {"SOURCE_DATE_EPOCH": "315532800"}  # the wheel's content alone decides its bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One program of ours that has an image.
+
+    Args:
+        name: of the image, and of the lock with what it needs.
+        script: console script that the image runs.
+    """
+
+    name: str
+    script: str
+
+
+PROGRAMS: Final = (
+    Program("extender", "moorage-extender"),
+    Program("operator", "moorage-operator"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A file with images.
+
+    Args:
+        file: as ``docker save`` writes it.
+        images: their names.
+    """
+
+    file: Path
+    images: Sequence[str]
+
+
+def program_images(source: Path, report: Report) -> Archive:
+    """Return an archive with the images of all our programs, made from a checkout.
+
+    Args:
+        source: folder with ``pyproject.toml`` and ``images/``.
+        report: told what is going on while it takes long.
+
+    Raises:
+        BadInputError: the folder is no checkout of Moorage.
+    """
+    project = source / "pyproject.toml"
+    if not project.exists() or not (source / "images").is_dir():
+        raise BadInputError(f"{source} is no checkout of Moorage", field="--source")
+    version = tomllib.loads(project.read_text())["project"]["version"]
+    folder = cache() / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache(), prefix=".programs-") as scratch:
+        wheel = _wheel(source, Path(scratch))
+        names = [f"{REGISTRY}/{program.name}:{version}" for program in PROGRAMS]
+        locks = {program.name: _lock(source, program) for program in PROGRAMS}
+        parts: list[bytes | str] = [wheel.read_bytes(), Path(__file__).read_bytes(), repr(locks)]
+        key = digest(parts)
+        archive = folder / f"programs-{key}.tar"
+        if not archive.exists():
+            _write(archive, wheel, locks, names, version, report)
+    return Archive(archive, names)
+
+
+def _write(
+    archive: Path,
+    wheel: Path,
+    locks: Mapping[str, Mapping[str, str]],
+    names: Sequence[str],
+    version: str,
+    report: Report,
+) -> None:
+    shared = set.intersection(*(set(lock.values()) for lock in locks.values()))
+    base = [_python_layer(report), _packages_layer(shared, report)]
+    images = []
+    for program, name in zip(PROGRAMS, names, strict=True):
+        own = _packages_layer(set(locks[program.name].values()) - shared, report)
+        ours = _program_layer(wheel, program, report)
+        labels = {
+            "org.opencontainers.image.title": f"moorage-{program.name}",
+            "org.opencontainers.image.version": version,
+            "org.opencontainers.image.licenses": "Apache-2.0",
+        }
+        entry = [f"/venv/bin/{program.script}"]
+        layers = [*base, own, ours]
+        images.append(Image(name, layers, entry, _USER, _ENVIRONMENT, labels))
+    report("writing the images of our programs", str(archive))
+    for old in archive.parent.glob("programs-*.tar"):  # each code change makes another
+        old.unlink()
+    write_archive(images, archive)
+
+
+def _wheel(source: Path, scratch: Path) -> Path:
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
+    run([*command, "--directory", scratch], cwd=source, environment=_EPOCH)
+    return next(scratch.glob("*.whl"))
+
+
+def _lock(source: Path, program: Program) -> dict[str, str]:
+    """The lines of a program's lock, hashes included, by requirement."""
+    text = (source / f"images/requirements-{program.name}.lock").read_text().replace("\\\n", " ")
+    lines = (re.sub(r"\s+", " ", line).strip() for line in text.splitlines())
+    return {line.split()[0]: line for line in lines if "==" in line and not line.startswith("#")}
+
+
+def _python_layer(report: Report) -> Layer:
+    file = cache() / "layers" / f"python-{digest([Path(debian.__file__).read_bytes()])}.tar"
+
+    def fill(folder: Path) -> None:
+        debian.python_root(folder, report)
+        # As a virtual environment of Debian's Python has it.
+        (folder / "venv/bin").mkdir(parents=True)
+        (folder / "venv/bin/python3").symlink_to("/usr/bin/python3")
+        (folder / "venv/pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.11\n")
+        (folder / _SITE).mkdir(parents=True)
+
+    return kept_layer(file, fill)
+
+
+def _packages_layer(lines: Iterable[str], report: Report) -> Layer:
+    """The locked packages, each file checked against its hash."""
+    lines = sorted(lines)
+    file = cache() / "layers" / f"packages-{digest(lines)}.tar"
+
+    def fill(folder: Path) -> None:
+        report("installing locked packages", f"{len(lines)} of them")
+        lock = folder / "lock"
+        lock.write_text("\n".join(lines))
+        _install(folder, "--require-hashes", "--requirement", lock)
+        lock.unlink()
+
+    return kept_layer(file, fill)
+
+
+def _program_layer(wheel: Path, program: Program, report: Report) -> Layer:
+    report("installing our wheel", program.name)
+    folder = wheel.parent / program.name
+    folder.mkdir()
+    _install(folder, "--no-index", wheel)
+    module, function = _entry_point(folder / _SITE, program.script)
+    script = folder / "venv/bin" / program.script
+    script.parent.mkdir()
+    script.write_text(
+        "#!/venv/bin/python3\nimport sys\n"
+        f"from {module} import {function}\nsys.exit({function}())\n"
+    )
+    script.chmod(0o755)
+    return make_layer(folder, wheel.parent / f"{program.name}.tar")
+
+
+def _install(folder: Path, *what: str | Path) -> None:
+    site = folder / _SITE
+    site.mkdir(parents=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
+    run([*pip, "--only-binary=:all:", "--python-version=3.11", "--target", site, *what])
+    shutil.rmtree(site / "bin", ignore_errors=True)  # scripts of this machine's Python
+
+
+def _entry_point(site: Path, script: str) -> tuple[str, str]:
+    listed = next(site.glob("moorage-*.dist-info/entry_points.txt")).read_text()
+    found = re.search(rf"^{re.escape(script)} = (\S+):(\S+)$", listed, re.MULTILINE)
+    if found is None:
+        raise BadInputError(f"the wheel has no script {script}", field="project.scripts")
+    return found[1], found[2]
