@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 MINORS ?= 1.34,1.37
 PYTEST ?= $(BIN)/pytest
 
-.PHONY: help setup lint type unit control-plane bench-quick test e2e bench demo lock protos crds chart helm images clean
+.PHONY: help setup lint type unit control-plane bench-quick test stories e2e bench demo lock protos crds chart helm images clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -45,9 +45,12 @@ control-plane: $(STAMP) helm ## Stories on a real etcd, kube-apiserver and kube-
 	$(BIN)/moorage control-plane build --minors $(MINORS)
 	MOORAGE_KUBERNETES_MINORS=$(MINORS) $(PYTEST) -m control_plane -n 2 --dist loadfile -q
 
-e2e: $(STAMP) ## The stories end to end, every part a process of its own on a real control plane
+stories: $(STAMP) ## The stories of control-plane alone: every part a process on a real API server
 	$(BIN)/moorage control-plane build --minors $(MINORS)
 	MOORAGE_KUBERNETES_MINORS=$(MINORS) $(PYTEST) tests/stories -q
+
+e2e: $(STAMP) helm ## The chart on a real kind cluster; E2E_KUBECONFIG names another cluster instead
+	$(BIN)/moorage kind run -- $(PYTEST) e2e/stories -q --durations=10
 
 bench-quick: $(STAMP) ## Every benchmark protocol once, small: shows that it runs
 	$(BIN)/moorage bench all --quick

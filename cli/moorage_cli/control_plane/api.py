@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import ssl
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import urlencode
 
 import urllib3
 
 from moorage_cli.control_plane.errors import RequestRefusedError
 from moorage_cli.control_plane.pki import KeyPair
+from moorage_cluster.credentials import find_credentials
+from moorage_cluster.endpoint import build_tls
 
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -22,29 +26,58 @@ _CONNECTIONS: Final = 32
 
 
 class ApiClient:
-    """Requests to one HTTPS server with a client certificate.
+    """Requests to one API server.
 
     Args:
         server: base address, ``https://127.0.0.1:port``.
-        authority: the certificate authority's file.
-        client: the certificate to log in with.
+        tls: trusts the server and holds the certificate to log in with; ``None`` for plain HTTP.
+        authorization: header to log in with instead of a certificate.
         timeout_s: of each request.
     """
 
     def __init__(
-        self, server: str, authority: Path, client: KeyPair, *, timeout_s: float = 30.0
+        self,
+        server: str,
+        tls: ssl.SSLContext | None,
+        authorization: str | None = None,
+        *,
+        timeout_s: float = 30.0,
     ) -> None:
         self.server = server
+        self._headers = {"Authorization": authorization} if authorization else {}
         self._pool = urllib3.PoolManager(
             maxsize=_CONNECTIONS,
             block=True,
-            cert_file=str(client.certificate),
-            key_file=str(client.key),
-            ca_certs=str(authority),
-            cert_reqs="CERT_REQUIRED",
+            ssl_context=tls,
             timeout=urllib3.Timeout(total=timeout_s),
             retries=False,
         )
+
+    @classmethod
+    def from_certificate(cls, server: str, authority: Path, client: KeyPair) -> Self:
+        """Return a client that logs in with a certificate.
+
+        Args:
+            server: base address.
+            authority: the certificate authority's file.
+            client: the certificate to log in with.
+        """
+        tls = build_tls(
+            ca_file=str(authority),
+            certificate_file=str(client.certificate),
+            key_file=str(client.key),
+        )
+        return cls(server, tls)
+
+    @classmethod
+    def from_kubeconfig(cls, kubeconfig: Path) -> Self:
+        """Return a client for the current context of a kubeconfig.
+
+        Raises:
+            BadInputError: it cannot be used.
+        """
+        endpoint = asyncio.run(find_credentials(kubeconfig, None).endpoint())
+        return cls(endpoint.server, endpoint.tls, endpoint.authorization)
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
         """The decoded JSON at this path."""
@@ -94,7 +127,11 @@ class ApiClient:
             method,
             address,
             body=json.dumps(body).encode() if body is not None else None,
-            headers={"Content-Type": content_type, "Accept": "application/json, */*"},
+            headers={
+                "Content-Type": content_type,
+                "Accept": "application/json, */*",
+                **self._headers,
+            },
         )
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise RequestRefusedError(response.status, _message(response.data))

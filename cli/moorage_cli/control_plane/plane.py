@@ -310,7 +310,7 @@ class ControlPlane:
     def _client_of(self, component: str) -> ApiClient:
         identity = self._identity
         authority = identity.authority.files.certificate
-        return ApiClient(self.address_of(component), authority, identity.admin)
+        return ApiClient.from_certificate(self.address_of(component), authority, identity.admin)
 
     def _end_processes(self) -> None:
         if self._group is not None:

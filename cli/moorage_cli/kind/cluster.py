@@ -92,7 +92,7 @@ def bring_up(source: Path, report: Report, hosts: Hosts | None) -> KindCluster:
         BuildFailedError: a program can be had in no way.
     """
     kind = obtain_programs(kind_toolchain(), report, hosts)["kind"]
-    with _only_one():
+    with only_one():
         cluster = KindCluster(ready_engine(report), kind)
         images = program_images(source, report)
         if not cluster.nodes():
@@ -107,7 +107,7 @@ def bring_up(source: Path, report: Report, hosts: Hosts | None) -> KindCluster:
 
 def take_down(report: Report, hosts: Hosts | None, *, keep_engine: bool = False) -> bool:
     """Remove the cluster, and the engine if it was started here; ``False`` when there was none."""
-    with _only_one():
+    with only_one():
         engine = running_engine()
         if engine is None:
             return False
@@ -120,7 +120,12 @@ def take_down(report: Report, hosts: Hosts | None, *, keep_engine: bool = False)
 
 
 @contextmanager
-def _only_one() -> Iterator[None]:
+def only_one() -> Iterator[None]:
+    """Let one process at a time bring the cluster up or down.
+
+    Raises:
+        StepFailedError: another does just now.
+    """
     cache().mkdir(parents=True, exist_ok=True)
     lock = FileLock(cache() / ".lock")
     try:

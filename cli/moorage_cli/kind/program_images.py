@@ -33,17 +33,24 @@ class Program:
     """One program of ours that has an image.
 
     Args:
-        name: of the image, and of the lock with what it needs.
-        script: console script that the image runs.
+        name: of the image.
+        lock: extra of the project whose locked packages it needs.
     """
 
     name: str
-    script: str
+    lock: str
+
+    @property
+    def script(self) -> str:
+        """The console script that the image runs."""
+        return f"moorage-{self.name}"
 
 
 PROGRAMS: Final = (
-    Program("extender", "moorage-extender"),
-    Program("operator", "moorage-operator"),
+    Program("extender", "extender"),
+    Program("operator", "operator"),
+    Program("mock-device-plugin", "mock"),
+    Program("sample-engine", "engine"),
 )
 
 
@@ -96,24 +103,34 @@ def _write(
     version: str,
     report: Report,
 ) -> None:
-    shared = set.intersection(*(set(lock.values()) for lock in locks.values()))
-    base = [_python_layer(report), _packages_layer(shared, report)]
+    python = _python_layer(report)
+    shared = _shared_layers(locks, report)
     images = []
     for program, name in zip(PROGRAMS, names, strict=True):
-        own = _packages_layer(set(locks[program.name].values()) - shared, report)
-        ours = _program_layer(wheel, program, report)
+        packages = [layer for users, layer in shared.items() if program.name in users]
         labels = {
-            "org.opencontainers.image.title": f"moorage-{program.name}",
+            "org.opencontainers.image.title": program.script,
             "org.opencontainers.image.version": version,
             "org.opencontainers.image.licenses": "Apache-2.0",
         }
+        layers = [python, *packages, _program_layer(wheel, program, report)]
         entry = [f"/venv/bin/{program.script}"]
-        layers = [*base, own, ours]
         images.append(Image(name, layers, entry, _USER, _ENVIRONMENT, labels))
     report("writing the images of our programs", str(archive))
     for old in archive.parent.glob("programs-*.tar"):  # each code change makes another
         old.unlink()
     write_archive(images, archive)
+
+
+def _shared_layers(
+    locks: Mapping[str, Mapping[str, str]], report: Report
+) -> dict[frozenset[str], Layer]:
+    """Layers of packages by the programs that use them, so that none is there twice."""
+    groups: dict[frozenset[str], list[str]] = {}
+    for line in sorted({line for lock in locks.values() for line in lock.values()}):
+        users = frozenset(name for name, lock in locks.items() if line in lock.values())
+        groups.setdefault(users, []).append(line)
+    return {users: _packages_layer(lines, report) for users, lines in groups.items()}
 
 
 def _wheel(source: Path, scratch: Path) -> Path:
@@ -124,7 +141,7 @@ def _wheel(source: Path, scratch: Path) -> Path:
 
 def _lock(source: Path, program: Program) -> dict[str, str]:
     """The lines of a program's lock, hashes included, by requirement."""
-    text = (source / f"images/requirements-{program.name}.lock").read_text().replace("\\\n", " ")
+    text = (source / f"images/requirements-{program.lock}.lock").read_text().replace("\\\n", " ")
     lines = (re.sub(r"\s+", " ", line).strip() for line in text.splitlines())
     return {line.split()[0]: line for line in lines if "==" in line and not line.startswith("#")}
 

@@ -1,0 +1,361 @@
+"""What the stories share: a real cluster, the chart installed on it, polling, pools and pods.
+
+The cluster is the one of ``E2E_KUBECONFIG``: `make e2e` brings one up with kind. On a cluster of
+yours the mock accelerators are installed on every node without the control plane's taint.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import yaml
+
+from moorage_cli.chart.helm import NAMESPACE, RELEASE, Helm
+from moorage_cli.control_plane.api import ApiClient
+from moorage_cli.control_plane.errors import RequestRefusedError
+from moorage_cli.control_plane.obtain import obtain_helm
+from moorage_crds.names import DEPLOYMENTS, PODS, POOL_LABEL, POOLS, SCHEDULER_NAME
+from moorage_policies.errors import BadInputError
+
+T = TypeVar("T")
+Json = dict[str, Any]
+
+ROOT = Path(__file__).parents[2]
+CONTROL_PLANE_TAINT = "node-role.kubernetes.io/control-plane"
+GPUS_PER_NODE = 8
+ENGINE = "registry.moorage.dev/moorage/sample-engine:0.1.0"
+PRIORITIES = {"story-high": 1000, "story-middle": 500, "story-low": 10}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.kind)
+
+
+@pytest.fixture(scope="session", name="eventually")
+def _eventually() -> Callable[..., Any]:
+    return eventually
+
+
+def eventually(look: Callable[[], T], *, what: str, within_s: float = 60.0) -> T:
+    """Return the first truthy value of ``look``, asked until the deadline."""
+    deadline = time.monotonic() + within_s
+    pause = threading.Event()
+    while True:
+        value = look()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s} s: {what} (last seen: {value!r})")
+        pause.wait(0.2)
+
+
+def is_ready(pod: Json) -> bool:
+    conditions = pod["status"].get("conditions", ())
+    told = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return told and "deletionTimestamp" not in pod["metadata"]
+
+
+@dataclass
+class Cluster:
+    """A real cluster and helm, as its admin has them."""
+
+    kubeconfig: Path
+    api: ApiClient
+    helm_program: Helm
+
+    def helm(self, *arguments: str, namespace: str = NAMESPACE) -> str:
+        return self.helm_program.run(
+            [*arguments, "--namespace", namespace, "--kubeconfig", str(self.kubeconfig)]
+        )
+
+    def install(self, *arguments: str) -> None:
+        """Install or upgrade the release and wait until every pod of it is ready."""
+        chart = str(self.helm_program.chart)
+        self.helm("upgrade", "--install", RELEASE, chart, *arguments)
+        self.wait_rolled_out()
+
+    def wait_rolled_out(self, within_s: float = 240.0) -> None:
+        for name in ("moorage-scheduler", "moorage-operator"):
+            path = DEPLOYMENTS.path(NAMESPACE, name)
+
+            def is_rolled_out(path: str = path) -> bool:
+                found = self.api.get(path)
+                status, wish = found.get("status", {}), found["spec"]["replicas"]
+                return (
+                    status.get("observedGeneration") == found["metadata"]["generation"]
+                    and status.get("replicas") == status.get("updatedReplicas") == wish
+                    and status.get("availableReplicas") == wish
+                )
+
+            eventually(is_rolled_out, what=f"{name} is rolled out", within_s=within_s)
+
+    def pods_of(self, component: str) -> list[Json]:
+        """Return the release's pods of one component that nobody deletes."""
+        label = f"app.kubernetes.io/component={component}"
+        found = self.api.get(PODS.path(NAMESPACE), labelSelector=label)["items"]
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def leader(self, lease: str) -> Json:
+        """Return the pod that holds a Lease of ours."""
+        path = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{lease}"
+
+        def look() -> Json | None:
+            holder = self.api.get(path)["spec"].get("holderIdentity") or ""
+            pods = self.api.get(PODS.path(NAMESPACE))["items"]
+            return next((p for p in pods if holder.startswith(p["metadata"]["name"])), None)
+
+        return dict(eventually(look, what=f"a living pod holds {lease}"))
+
+    def proxied(self, pod: Json, port: int, path: str) -> str:
+        """Return what a pod of ours answers, by way of the API server."""
+        name = f"{pod['metadata']['name']}:{port}"
+        return self.api.raw("GET", f"{PODS.path(NAMESPACE)}/{name}/proxy{path}").decode()
+
+    def gpu_nodes(self) -> list[str]:
+        nodes = self.api.get("/api/v1/nodes", labelSelector="nvidia.com/gpu.present=true")
+        return sorted(node["metadata"]["name"] for node in nodes["items"])
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+    """The cluster under test, with mock accelerators on it."""
+    named = os.environ.get("E2E_KUBECONFIG")
+    if not named:
+        raise BadInputError(
+            "names no cluster: run `make e2e`, or set it to a kubeconfig", field="E2E_KUBECONFIG"
+        )
+    homes = tmp_path_factory.mktemp("helm")
+    for kind in ("CACHE", "CONFIG", "DATA"):
+        os.environ[f"HELM_{kind}_HOME"] = str(homes / kind.lower())
+    helm = Helm(obtain_helm(lambda _step, _detail: None, None), ROOT / "charts/moorage")
+    cluster = Cluster(Path(named), ApiClient.from_kubeconfig(Path(named)), helm)
+    offer_gpus(cluster)
+    return cluster
+
+
+def offer_gpus(cluster: Cluster) -> None:
+    """Install the mock device plugin and wait until the kubelets offer its devices."""
+    text = (ROOT / "e2e/moorage_mocks/device_plugin/daemonset.yaml").read_text()
+    for manifest in yaml.safe_load_all(text):
+        cluster.api.apply(path_of(manifest), manifest, "stories")
+    nodes = [
+        node["metadata"]["name"]
+        for node in cluster.api.get("/api/v1/nodes")["items"]
+        if not any(t["key"] == CONTROL_PLANE_TAINT for t in node["spec"].get("taints", ()))
+    ]
+    for node in nodes:
+        labels = {"mock.moorage.dev/gpus": str(GPUS_PER_NODE)}
+        cluster.api.patch(f"/api/v1/nodes/{node}", {"metadata": {"labels": labels}})
+
+    def offered() -> bool:
+        found = cluster.api.get("/api/v1/nodes", labelSelector="nvidia.com/gpu.present=true")
+        gpus = [n["status"]["allocatable"].get("nvidia.com/gpu") for n in found["items"]]
+        return gpus == [str(GPUS_PER_NODE)] * len(nodes)
+
+    eventually(offered, what="every kubelet offers the mock's devices", within_s=120)
+
+
+KINDS = {
+    "Namespace": ("/api/v1/namespaces", False),
+    "ServiceAccount": ("/api/v1/namespaces/{}/serviceaccounts", True),
+    "ClusterRole": ("/apis/rbac.authorization.k8s.io/v1/clusterroles", False),
+    "ClusterRoleBinding": ("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", False),
+    "DaemonSet": ("/apis/apps/v1/namespaces/{}/daemonsets", True),
+    "PriorityClass": ("/apis/scheduling.k8s.io/v1/priorityclasses", False),
+}
+
+
+def path_of(manifest: Json) -> str:
+    collection, _namespaced = KINDS[manifest["kind"]]
+    metadata = manifest["metadata"]
+    return f"{collection.format(metadata.get('namespace', ''))}/{metadata['name']}"
+
+
+SETTINGS = (
+    "--set=operator.settings.planSettleMs=500,operator.settings.planPollMs=300",
+    "--set=operator.settings.spacingMs=200",
+)
+
+
+@pytest.fixture(scope="session")
+def installed(cluster: Cluster) -> Iterator[Cluster]:
+    """The chart installed where the restricted Pod Security standard is enforced."""
+    metadata = {
+        "name": NAMESPACE,
+        "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+    }
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+    cluster.api.apply(path_of(namespace), namespace, "stories")
+    for name, value in PRIORITIES.items():
+        manifest = {
+            "apiVersion": "scheduling.k8s.io/v1",
+            "kind": "PriorityClass",
+            "metadata": {"name": name},
+            "value": value,
+        }
+        cluster.api.apply(path_of(manifest), manifest, "stories")
+    cluster.install(*SETTINGS)
+    yield cluster
+    with suppress(BadInputError):
+        cluster.helm("uninstall", RELEASE, "--ignore-not-found")
+
+
+@dataclass
+class Pools:
+    """The pools and pods of one namespace, as a user works with them."""
+
+    cluster: Cluster
+    namespace: str
+    plans: list[str] = field(default_factory=list)
+
+    @property
+    def api(self) -> ApiClient:
+        return self.cluster.api
+
+    def apply(
+        self,
+        name: str,
+        roles: dict[str, tuple[int, int]],
+        *,
+        priority: str = "story-low",
+        strategy: str = "SurgeFirst",
+    ) -> None:
+        """Apply a pool of sample engines, each role with (replicas, GPUs)."""
+        container = {
+            "name": "engine",
+            "image": ENGINE,
+            "args": ["--warm-up-s=1", "--drain-s=1"],
+            "ports": [{"name": "http", "containerPort": 8000}],
+            "readinessProbe": {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 1},
+            "resources": {"requests": {"cpu": "10m", "memory": "48Mi"}},
+        }
+        manifest = {
+            "apiVersion": POOLS.api_version,
+            "kind": POOLS.kind,
+            "metadata": {"name": name, "namespace": self.namespace},
+            "spec": {
+                "model": {"name": "sample", "engine": "vllm"},
+                "priorityClassName": priority,
+                "roles": [
+                    {
+                        "name": role,
+                        "replicas": replicas,
+                        "accelerators": [{"class": "H100-80GB", "count": gpus}],
+                        "migration": {"strategy": strategy},
+                        "template": {
+                            "spec": {
+                                "containers": [container],
+                                "terminationGracePeriodSeconds": 2,
+                            }
+                        },
+                    }
+                    for role, (replicas, gpus) in roles.items()
+                ],
+            },
+        }
+        self.api.apply(POOLS.path(self.namespace, name), manifest, "stories")
+
+    def status(self, name: str) -> Json:
+        return dict(self.api.get(POOLS.path(self.namespace, name)).get("status", {}))
+
+    def condition(self, name: str, kind: str) -> tuple[str, str, str]:
+        """Return (status, reason, message) of one condition."""
+        for condition in self.status(name).get("conditions", ()):
+            if condition["type"] == kind:
+                return condition["status"], condition["reason"], condition["message"]
+        return "", "", ""
+
+    def pods(self, pool: str) -> list[Json]:
+        """Return the pool's pods that nobody deletes and that have not ended."""
+        found = self.api.get(PODS.path(self.namespace), labelSelector=f"{POOL_LABEL}={pool}")
+        return [
+            pod
+            for pod in found["items"]
+            if "deletionTimestamp" not in pod["metadata"] and pod["status"]["phase"] != "Failed"
+        ]
+
+    def running(self, pool: str) -> list[Json]:
+        return [pod for pod in self.pods(pool) if is_ready(pod)]
+
+    def wait_running(self, pool: str, replicas: int, within_s: float = 120.0) -> list[Json]:
+        def look() -> list[Json]:
+            pods = self.running(pool)
+            whole = len(pods) == replicas and self.condition(pool, "Ready")[0] == "True"
+            return pods if whole else []
+
+        try:
+            return eventually(look, what=f"{replicas} of {pool} run", within_s=within_s)
+        except AssertionError as error:
+            status = json.dumps(self.status(pool), indent=1)
+            raise AssertionError(f"{error}\n{status}") from None
+
+    def log(self, pod: Json) -> str:
+        path = PODS.path(self.namespace, pod["metadata"]["name"])
+        return self.api.raw("GET", f"{path}/log").decode()
+
+    def served(self, pod: Json, path: str) -> str:
+        name = f"{pod['metadata']['name']}:8000"
+        return self.api.raw("GET", f"{PODS.path(self.namespace)}/{name}/proxy{path}").decode()
+
+    def bare_pod(self, name: str, gpus: int, **spec: Any) -> Json:
+        """Create a pod that no pool owns."""
+        resources = {"requests": {"cpu": "10m"}, "limits": {"nvidia.com/gpu": str(gpus)}}
+        container = {
+            "name": "c", "image": ENGINE, "args": ["--warm-up-s=0"], "resources": resources,
+        }  # fmt: skip
+        manifest = {
+            "metadata": {"name": name, "labels": {"app": name}},
+            "spec": {
+                "containers": [container],
+                "schedulerName": SCHEDULER_NAME,
+                "terminationGracePeriodSeconds": 1,
+                **spec,
+            },
+        }
+        return dict(self.api.create(PODS.path(self.namespace), manifest))
+
+    def events(self, reason: str) -> list[Json]:
+        path = f"/api/v1/namespaces/{self.namespace}/events"
+        return list(self.api.get(path, fieldSelector=f"reason={reason}")["items"])
+
+    def clear(self) -> None:
+        """Delete everything and wait until no pod is left."""
+        for pool in self.api.get(POOLS.path(self.namespace))["items"]:
+            self.api.delete(POOLS.path(self.namespace, pool["metadata"]["name"]))
+        eventually(
+            lambda: not self.api.get(DEPLOYMENTS.path(self.namespace))["items"],
+            what="the workloads are gone",
+        )
+        for pod in self.api.get(PODS.path(self.namespace))["items"]:
+            with suppress(RequestRefusedError):
+                self.api.delete(PODS.path(self.namespace, pod["metadata"]["name"]))
+        eventually(
+            lambda: not self.api.get(PODS.path(self.namespace))["items"], what="the pods are gone"
+        )
+        self.api.delete(f"/api/v1/namespaces/{self.namespace}")
+
+
+@pytest.fixture
+def pools(installed: Cluster) -> Iterator[Pools]:
+    """A namespace of this test alone; afterwards every pod of it is gone."""
+    name = f"story-{uuid.uuid4().hex[:8]}"
+    api = installed.api
+    api.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
+    eventually(lambda: api.answers(account), what="the namespace has its account")
+    pools = Pools(installed, name)
+    yield pools
+    pools.clear()
