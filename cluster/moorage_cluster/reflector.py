@@ -114,6 +114,12 @@ class Reflector(Generic[T]):
         self._in_one_piece = False
         self._must_prove = False
         self.synced = asyncio.Event()
+        self._failed_with = ""
+
+    def why_stale(self) -> str:
+        """Return what is wrong with the view in words: never listed, or no news, and why."""
+        state = "have no news" if self.synced.is_set() else "are not listed yet"
+        return f"{state}: {self._failed_with}" if self._failed_with else state
 
     def age_s(self) -> float:
         """Return the seconds since the view was last proven fresh, ``inf`` before the first list.
@@ -141,6 +147,7 @@ class Reflector(Generic[T]):
             failure = await self._follow()
             if failure is None:
                 continue
+            self._failed_with = str(failure)
             self._reporter.report("reflector.failed", path=self._path, error=str(failure))
             await self._sleep(self._backoff.next_s(failure.failure.retry_after_s))
 
@@ -182,6 +189,7 @@ class Reflector(Generic[T]):
         self._progress.listed(revision, count, asked_s)
         self._must_list = self._in_one_piece = self._must_prove = False
         self.synced.set()
+        self._failed_with = ""
         self._reporter.report("reflector.listed", path=self._path, items=count, revision=revision)
 
     async def _prove(self) -> None:

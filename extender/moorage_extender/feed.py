@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from moorage_cluster.reflector import Reflector, Source
 from moorage_crds.convert import to_budget, to_node, to_pod
@@ -133,6 +133,11 @@ class Feed:
             on_delete=hints.drop_pool,
             reporter=reporter,
         )
+        self._needed: Mapping[str, Reflector[Any]] = {
+            "nodes": self._nodes,
+            "pods": self._pods,
+            "poddisruptionbudgets": self._pdbs,
+        }
         optional = {"placementplans": self._plans.age_s, "gpuinferencepools": self._pools.age_s}
         for kind, age_s in {**self.ages_s(), **optional}.items():
             metrics.watch(
@@ -144,23 +149,18 @@ class Feed:
 
     def ages_s(self) -> dict[str, Callable[[], float]]:
         """Return per kind a function that tells the seconds since the last news."""
-        return {
-            "nodes": self._nodes.age_s,
-            "pods": self._pods.age_s,
-            "poddisruptionbudgets": self._pdbs.age_s,
-        }
+        return {kind: reflector.age_s for kind, reflector in self._needed.items()}
 
     def why_not_ready(self) -> str:
         """Return what is missing before decisions rest on facts, empty when nothing is."""
-        for kind, age_s in self.ages_s().items():
-            if age_s() >= self._stale_after_s:
-                never = age_s() == float("inf")
-                return f"{kind} {'are not listed yet' if never else 'have no news'}"
+        for kind, reflector in self._needed.items():
+            if reflector.age_s() >= self._stale_after_s:
+                return f"{kind} {reflector.why_stale()}"
         return ""
 
     def is_listed(self) -> bool:
         """Return whether every kind has been listed once."""
-        return all(one.synced.is_set() for one in (self._nodes, self._pods, self._pdbs))
+        return all(reflector.synced.is_set() for reflector in self._needed.values())
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -170,7 +170,7 @@ class Feed:
 
     async def wait_listed(self) -> None:
         """Return when every kind has been listed once."""
-        for reflector in (self._nodes, self._pods, self._pdbs):
+        for reflector in self._needed.values():
             await reflector.synced.wait()
 
     async def _list_nodes(self, items: list[NodeObject]) -> None:

@@ -169,7 +169,7 @@ def _not_ready(doors: Doors) -> str:
     if not doors.lease.held:
         waited_s = time.monotonic() - doors.started_s
         return "" if waited_s > STANDBY_AFTER_S else "not leading, and not yet standing by"
-    if not doors.synced.is_set():
+    stale = doors.watches.why_stale(STALE_S)
+    if not stale and not doors.synced.is_set():
         return "the first lists are not complete"
-    age_s = doors.watches.age_s()
-    return f"the oldest view is {age_s:.0f} s old" if age_s > STALE_S else ""
+    return stale

@@ -37,6 +37,10 @@ class Following(Protocol):
         """Return the seconds since the view was last proven fresh."""
         ...
 
+    def why_stale(self) -> str:
+        """Return what is wrong with the view in words."""
+        ...
+
 
 class Watches:
     """Everything that is watched, pools and role objects aside: those are kopf's.
@@ -86,6 +90,13 @@ class Watches:
     def age_s(self) -> float:
         """Return the age of the oldest view, ``inf`` before everything was listed."""
         return max(following.age_s() for following in self.followed.values())
+
+    def why_stale(self, limit_s: float) -> str:
+        """Return which view is older than ``limit_s`` and why, empty when none is."""
+        for kind, following in self.followed.items():
+            if following.age_s() > limit_s:
+                return f"{kind} {following.why_stale()}"
+        return ""
 
     async def _look_for_groups(self) -> None:
         """Notice when LeaderWorkerSet is installed or removed."""

@@ -227,6 +227,18 @@ async def test_pauses_grow_while_the_server_fails_and_obey_retry_after(
         assert followed.lists == 1
 
 
+async def test_a_view_that_cannot_be_listed_says_why(api: FakeApi, session: ApiSession) -> None:
+    api.inject(Fault(status=403), path="pods", times=10_000)
+    followed = Following(session)
+    running = asyncio.create_task(followed.reflector.run())
+    try:
+        await eventually(lambda: "403" in followed.reflector.why_stale())
+        assert followed.reflector.why_stale().startswith("are not listed yet: ")
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_a_watch_that_ends_at_once_is_not_opened_in_a_tight_loop(
     api: FakeApi, session: ApiSession
 ) -> None:
