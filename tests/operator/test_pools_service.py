@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from moorage_cluster.errors import Cause, ConflictError, Failure, TooManyRequestsError
@@ -55,6 +56,22 @@ async def test_status_follows_the_pods(bench: Any, new_pool: Callable[..., Json]
     role = status["roles"]["server"]
     assert role["nodes"] == [{"name": "h1", "pods": 2, "class": "H100-80GB"}]
     assert role["gpus"] == 8
+
+
+async def test_a_declared_class_without_nodes_is_named(
+    bench: Any, new_pool: Callable[..., Json], new_role: Callable[..., Json]
+) -> None:
+    from moorage_operator.services.surroundings import PolicyObject
+
+    declared = {"name": "B200", "nodeSelector": {"nvidia.com/gpu.product": "B200"}}
+    policy = {"metadata": {"name": "ours"}, "spec": {"acceleratorClasses": [declared]}}
+    bench.view.surroundings.put_policy(msgspec.convert(policy, PolicyObject))
+    role = new_role(accelerators=[{"class": "B200", "count": 1}])
+    bench.apply_pool(new_pool(roles=[role]))
+    await bench.settle()
+    placed = bench.condition("Placed")
+    assert (placed["status"], placed["reason"]) == ("False", "NoNodeOfClass")
+    assert "no node is of class B200" in placed["message"]
 
 
 async def test_nothing_is_written_at_rest_also_after_a_restart(

@@ -78,6 +78,7 @@ def _causes(
     if blocked or plan.unplaceable:
         yield from plan.problems
     yield from _troubles(plan)
+    yield from _empty_classes(plan)
     yield from _refusals(plan, facts)
     yield Problem("PodsStarting", "waiting for pods to be created and scheduled")
 
@@ -90,6 +91,14 @@ def _troubles(plan: RolePlan) -> Iterator[Problem]:
             yield Problem("QuotaExceeded", f"{trouble}; {remedy}", role=plan.role.name)
         elif trouble:
             yield Problem("PodsRefused", trouble, role=plan.role.name)
+
+
+def _empty_classes(plan: RolePlan) -> Iterator[Problem]:
+    for option in plan.classes:
+        if option.room.nodes == 0 and plan.counts.get(option.name, 0) > option.count.placed:
+            remedy = "add a node with the labels of the class, or accept another class"
+            message = f"no node is of class {option.name}; {remedy}"
+            yield Problem("NoNodeOfClass", message, role=plan.role.name)
 
 
 def _refusals(plan: RolePlan, facts: PoolFacts) -> Iterator[Problem]:
