@@ -103,10 +103,19 @@ def _has_ended(build: Component, step: str, report: Report) -> bool:
 
 
 def _missing_go(toolchain: Toolchain, programs: Sequence[str]) -> str:
-    needed = re.search(r"^go (\S+)$", (toolchain.module / "go.mod").read_text(), re.MULTILINE)
-    version = needed[1] if needed else "any version"
     return (
         f"no {', '.join(programs)} {toolchain.minor} here, and no `go` on PATH to build them: "
-        f"install Go {version} or newer (https://go.dev/dl), or put the programs on PATH or into "
-        f"a folder named in ${ASSETS_VARIABLE}"
+        f"install Go {_needed_go(toolchain)} or newer (https://go.dev/dl), or put the programs on "
+        f"PATH or into a folder named in ${ASSETS_VARIABLE}"
     )
+
+
+def _needed_go(toolchain: Toolchain) -> str:
+    """Return the Go that builds this toolchain and its siblings: whoever lacks one lacks all."""
+    texts = [path.read_text() for path in toolchain.module.parent.glob("*/go.mod")]
+    found = [re.search(r"^go (\S+)$", text, re.MULTILINE) for text in texts]
+    return max((one[1] for one in found if one), key=_numbers, default="any version")
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".") if part.isdigit()]
