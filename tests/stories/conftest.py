@@ -49,6 +49,7 @@ class ScriptedExtender:
 
     scripts: dict[str, Answer] = field(default_factory=dict)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    bodies: list[tuple[str, bytes]] = field(default_factory=list)
     server: ThreadingHTTPServer | None = None
 
     @property
@@ -64,7 +65,9 @@ class ScriptedExtender:
             if called == verb and pod in (None, _pod_name(request))
         ]
 
-    def answer(self, verb: str, request: dict[str, Any]) -> tuple[int, bytes]:
+    def answer(self, verb: str, body: bytes) -> tuple[int, bytes]:
+        request = json.loads(body)
+        self.bodies.append((verb, body))
         self.calls.append((verb, request))
         script = self.scripts.get(verb) or _PASS[verb]
         value = script(request)
@@ -94,7 +97,7 @@ def scripted_extender() -> Iterator[ScriptedExtender]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            status, answer = extender.answer(self.path.strip("/"), json.loads(body))
+            status, answer = extender.answer(self.path.strip("/"), body)
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(answer)))
