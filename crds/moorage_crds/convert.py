@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import cast, get_args
 
-from moorage_crds.names import LAST_APPLIED_ANNOTATION
+from moorage_crds.names import LAST_APPLIED_ANNOTATION, QUARANTINE
 from moorage_crds.objects import (
     Condition,
     Container,
@@ -18,7 +18,8 @@ from moorage_crds.objects import (
 from moorage_crds.requests import node_amounts, pod_requests
 from moorage_crds.selectors import to_affinity, to_selector, to_spread, to_taint, to_toleration
 from moorage_crds.unsupported import unsupported_constraints
-from moorage_policies.types import DisruptionBudget, Node, Owner, Pod, PodPhase
+from moorage_policies.health import NodeReading
+from moorage_policies.types import DisruptionBudget, Node, Owner, Pod, PodPhase, Taint
 
 PHASES: frozenset[str] = frozenset(get_args(PodPhase))
 
@@ -71,7 +72,7 @@ def to_node(node: NodeObject) -> Node:
         name=node.metadata.name,
         uid=node.metadata.uid,
         labels=node.metadata.labels,
-        taints=tuple(to_taint(taint) for taint in node.spec.taints),
+        taints=(*map(to_taint, node.spec.taints), *_quarantine(node.status.conditions)),
         unschedulable=node.spec.unschedulable,
         ready=_holds(node.status.conditions, "Ready"),
         allocatable=node_amounts(node.status.allocatable),
@@ -79,6 +80,21 @@ def to_node(node: NodeObject) -> Node:
             name: image.size_bytes for image in node.status.images for name in image.names or ()
         },
         created_s=_created_s(node.metadata),
+    )
+
+
+def to_reading(node: NodeObject) -> NodeReading:
+    """Return what the node says of its accelerators.
+
+    Raises:
+        BadInputError: a quantity of the node cannot be read.
+    """
+    return NodeReading(
+        name=node.metadata.name,
+        labels=node.metadata.labels,
+        capacity=node_amounts(node.status.capacity),
+        allocatable=node_amounts(node.status.allocatable),
+        conditions={c.type: c.status for c in node.status.conditions if c.type != QUARANTINE},
     )
 
 
@@ -91,6 +107,11 @@ def to_budget(budget: PodDisruptionBudgetObject) -> DisruptionBudget:
         disruptions_allowed=budget.status.disruptions_allowed,
         disrupted_pods=frozenset(budget.status.disrupted_pods),
     )
+
+
+def _quarantine(conditions: Iterable[Condition]) -> tuple[Taint, ...]:
+    """Return a quarantine as a taint: every decision honours it, and a toleration lifts it."""
+    return (Taint(QUARANTINE),) if _holds(conditions, QUARANTINE) else ()
 
 
 def _annotations(meta: ObjectMeta) -> dict[str, str]:

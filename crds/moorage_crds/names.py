@@ -24,6 +24,10 @@ SURGE_ANNOTATION = f"{GROUP}/surge"
 MANIFEST_DIGEST_ANNOTATION = f"{GROUP}/manifest-digest"
 LAST_APPLIED_ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
 
+QUARANTINE = f"{GROUP}/quarantined"
+"""Type of the node condition that keeps our scheduler off a node, and key of the taint that
+decisions see in its place: no such taint is ever written."""
+
 SCHEDULER_NAME = "moorage-scheduler"
 FIELD_MANAGER = "moorage-operator"
 

@@ -57,6 +57,7 @@ class Condition(Wire):
     reason: str = ""
     message: str = ""
     last_transition_time: datetime | None = None
+    last_heartbeat_time: datetime | None = None
 
 
 class SelectorExpression(Wire):
@@ -240,6 +241,7 @@ class PodStatusObject(Wire):
     """What became of a pod."""
 
     phase: str = ""
+    reason: str = ""
     conditions: tuple[Condition, ...] = ()
     nominated_node_name: str = ""
     start_time: datetime | None = None

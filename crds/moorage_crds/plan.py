@@ -21,7 +21,7 @@ from moorage_crds.plan_status import PlanStatus
 MAX_MOVES = 256
 MAX_TIERS = 32
 
-Trigger = Literal["Unschedulable", "Defragment", "Scaling", "Manual"]
+Trigger = Literal["Unschedulable", "Defragment", "Scaling", "Health", "Manual"]
 MoveKind = Literal["Place", "Move", "Evict"]
 Verdict = Literal["Optimal", "Feasible", "Infeasible", "Unknown"]
 

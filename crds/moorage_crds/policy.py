@@ -19,6 +19,7 @@ from moorage_crds.fields import (
     Decimal,
     LabelKey,
     LabelValue,
+    Percent,
     ResourceName,
     Seconds,
     Weight,
@@ -100,17 +101,40 @@ class NodeAutoscaler(Model):
     """Seconds that a pending pod waits for a new node before others are moved or evicted for it."""
 
 
+class SickCondition(Model):
+    """A node condition by which a health agent says that accelerators fail."""
+
+    type: Annotated[str, Field(min_length=1, max_length=317)]
+    """Type of the condition."""
+    status: Literal["True", "False", "Unknown"] = "True"
+    """Its status when they fail."""
+
+
 class GPUHealth(Model):
-    """Keeping new pods off nodes whose accelerators fail."""
+    """Keeping new pods off nodes whose accelerators fail, and moving away those that are there."""
 
     actuation: Actuation = "Recommend"
-    """Auto: such nodes are left out. Recommend: they are only reported. Off: not looked at."""
+    """Auto: such nodes are quarantined: our scheduler leaves them out and their pods are moved.
+    Recommend: they are only reported. Off: not looked at."""
     failures: Annotated[int, Field(ge=1, le=1000)] = 3
-    """Pods that the kubelet refused, or that failed at once, before a node counts as sick."""
+    """Pods that the kubelet refused (UnexpectedAdmissionError) before a node counts as sick."""
     window_seconds: Annotated[int, Field(ge=1, le=604_800)] = 600
     """Seconds within which they are counted."""
+    grace_seconds: Annotated[int, Field(ge=0, le=604_800)] = 60
+    """Seconds for which devices must be unhealthy or gone, or a condition must hold, before the
+    node counts as sick: a device plugin that restarts takes all devices away for a moment."""
     quarantine_seconds: Annotated[int, Field(ge=1, le=604_800)] = 3600
-    """Seconds for which the node is left out."""
+    """Seconds without any sign of failure after which the node is used again."""
+    max_nodes_percent: Annotated[Percent, Field(alias="maxNodesPercent")] = 25
+    """Largest share of the nodes with accelerators that is quarantined at a time; one always may
+    be."""
+    conditions: Annotated[
+        tuple[SickCondition, ...], Field(max_length=32, json_schema_extra=list_map("type"))
+    ] = ()
+    """Node conditions that say failure; empty: AcceleratedHardwareReady False, and GPUMissing,
+    XIDErrors and NVLinkStatusInactive True."""
+    move_pods: bool = True
+    """Whether the pods of a quarantined node are moved where there is room."""
 
 
 class PlanRetention(Model):

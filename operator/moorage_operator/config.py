@@ -85,6 +85,8 @@ class OperatorConfig(BaseSettings):
     """How long a closed disruption budget or a pod that shuts down is waited for, seconds."""
     plan_bind_deadline_s: Annotated[float, Field(gt=0, le=86_400)] = 600.0
     """How long a pod may take to be placed on the node that was kept for it, seconds."""
+    health_interval_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    """Pause between two looks at the health of all nodes' accelerators, seconds."""
     retry_cap_s: Annotated[float, Field(gt=0, le=3600)] = 300.0
     """Longest pause between tries of a pool that fails, seconds."""
     sweep_interval_s: Annotated[float, Field(gt=0)] = 600.0

@@ -14,6 +14,10 @@ from moorage_operator.config import OperatorConfig
 from moorage_operator.handlers.memo import Memo
 from moorage_operator.hinting import HintDoors, build_hints
 from moorage_operator.metrics import Metrics
+from moorage_operator.services.health import HealthService
+from moorage_operator.services.health_book import HealthBook
+from moorage_operator.services.health_moves import HealthMoves
+from moorage_operator.services.health_writing import HealthWriter
 from moorage_operator.services.plan_facts import PlanFacts
 from moorage_operator.services.plan_writing import PlanWriter
 from moorage_operator.services.plans import PlansService
@@ -28,6 +32,9 @@ from moorage_policies.ports import Reporter
 
 PLAN_RETRY_CAP_S = 5.0
 """A running plan holds room back: it is tried again soon."""
+
+HEALTH_RETRY_LOOKS = 6
+"""Looks at the nodes' health between two tries to move pods off the same node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,7 @@ class Doors:
     runner: Runner[PoolKey]
     plan_runner: Runner[str]
     hints: HintDoors
+    health: HealthService
     memo: Memo
     primed: asyncio.Event
     """Set once pools and role objects have been listed."""
@@ -102,8 +110,11 @@ def build_doors(
         metrics=metrics,
         reporter=reporter,
     )
-    watches = Watches(session, view, hints.of_pods, reporter)
+    book = HealthBook()
+    health = _build_health(config, session, view, lease, metrics, book, reporter)
+    watches = Watches(session, view, book, hints.of_pods, reporter)
     _watch_gauges(metrics, wakeups, view, watches)
+    _watch_health(metrics, health)
     return Doors(
         config=config,
         session=session,
@@ -115,10 +126,40 @@ def build_doors(
         runner=runner,
         plan_runner=plan_runner,
         hints=hints,
+        health=health,
         memo=Memo(view, credentials),
         primed=asyncio.Event(),
         synced=asyncio.Event(),
         started_s=time.monotonic(),
+    )
+
+
+def _build_health(
+    config: OperatorConfig,
+    session: ApiSession,
+    view: ClusterView,
+    lease: LeaderLease,
+    metrics: Metrics,
+    book: HealthBook,
+    reporter: Reporter,
+) -> HealthService:
+    facts = PlanFacts(session, view, config)
+    writer = HealthWriter(session, lambda: lease.held, metrics.count_write, time.time)
+    retry_s = HEALTH_RETRY_LOOKS * config.health_interval_s
+    moves = HealthMoves(session, facts, view.plans, writer, time.time, retry_s, reporter)
+    return HealthService(book, facts, moves, writer, time.time, reporter)
+
+
+def _watch_health(metrics: Metrics, health: HealthService) -> None:
+    metrics.watch(
+        "moorage_operator_quarantined_nodes",
+        "Nodes that are left out because their accelerators fail.",
+        lambda: health.count(quarantined=True),
+    )
+    metrics.watch(
+        "moorage_operator_sick_nodes",
+        "Nodes whose accelerators fail and that are not left out: by policy or as too many.",
+        lambda: health.count(quarantined=False),
     )
 
 

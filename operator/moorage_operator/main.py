@@ -128,6 +128,7 @@ async def _reconcile(doors: Doors) -> None:
     async with asyncio.TaskGroup() as running:
         running.create_task(doors.runner.run(doors.config.workers))
         running.create_task(doors.plan_runner.run(doors.config.workers))
+        running.create_task(doors.health.run(doors.config.health_interval_s))
 
 
 async def _sweep_for_ever(doors: Doors) -> None:

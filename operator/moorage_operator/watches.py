@@ -13,6 +13,7 @@ from moorage_crds import names
 from moorage_crds.names import ApiResource
 from moorage_crds.objects import NodeObject, PodObject
 from moorage_operator.children import ChildObject, read_child, to_child
+from moorage_operator.services.health_book import HealthBook
 from moorage_operator.services.pod_hints import PendingPod, PodHints
 from moorage_operator.services.records import read_pool_record
 from moorage_operator.services.surroundings import NamedObject, PolicyObject
@@ -48,15 +49,22 @@ class Watches:
     Args:
         session: the session.
         view: is told.
+        health: is told of nodes and of pods that kubelets refused.
         pod_hints: is told of pods that have not started.
         reporter: hears of relists and failures.
     """
 
     def __init__(
-        self, session: ApiSession, view: ClusterView, pod_hints: PodHints, reporter: Reporter
+        self,
+        session: ApiSession,
+        view: ClusterView,
+        health: HealthBook,
+        pod_hints: PodHints,
+        reporter: Reporter,
     ) -> None:
         self._session = session
         self._view = view
+        self._health = health
         self._pod_hints = pod_hints
         self._reporter = reporter
         self._groups_looked_for = asyncio.Event()
@@ -138,13 +146,22 @@ class Watches:
         )
 
     def _of_pods(self) -> Reflector[PodObject]:
-        pods = self._view.pods
+        pods, health = self._view.pods, self._health
+
+        def take_list(items: list[PodObject]) -> None:
+            health.list_pods(items)
+            pods.take_list(items)
+
+        def take_change(item: PodObject) -> None:
+            health.put_pod(item)
+            pods.take_change(item)
+
         return Reflector(
             self._session,
             names.PODS.path(),
             PodObject,
-            on_list=pods.take_list,
-            on_change=pods.take_change,
+            on_list=take_list,
+            on_change=take_change,
             on_delete=pods.take_deletion,
             label_selector=names.POOL_LABEL,
             reporter=self._reporter,
@@ -164,14 +181,27 @@ class Watches:
         )
 
     def _of_nodes(self) -> Reflector[NodeObject]:
-        around = self._view.surroundings
+        around, health = self._view.surroundings, self._health
+
+        def take_list(nodes: list[NodeObject]) -> None:
+            health.list_nodes(nodes)
+            around.list_nodes(nodes)
+
+        def take_change(node: NodeObject) -> None:
+            health.put_node(node)
+            around.put_node(node)
+
+        def take_deletion(node: NodeObject) -> None:
+            health.drop_node(node)
+            around.drop_node(node)
+
         return Reflector(
             self._session,
             names.NODES.path(),
             NodeObject,
-            on_list=around.list_nodes,
-            on_change=around.put_node,
-            on_delete=around.drop_node,
+            on_list=take_list,
+            on_change=take_change,
+            on_delete=take_deletion,
             reporter=self._reporter,
         )
 

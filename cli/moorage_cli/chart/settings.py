@@ -89,6 +89,9 @@ class OperatorSettings(Block):
     retry_cap_s: Annotated[float, Field(gt=0, le=3600)] | None = None
     """Longest pause between tries of a pool that fails, seconds."""
 
+    health_interval_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+    """Seconds between two looks at the health of all nodes' accelerators."""
+
     sweep_interval_s: Positive | None = None
     """Seconds between two comparisons of pools and roles with a fresh list."""
 

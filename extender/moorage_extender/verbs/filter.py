@@ -14,6 +14,7 @@ from moorage_extender.context import Context
 from moorage_extender.decisions import Record, scored_nodes
 from moorage_extender.hint_records import note_hint
 from moorage_extender.node_lists import NodeList, decode_whole_nodes
+from moorage_extender.quarantine import quarantined_nodes
 from moorage_extender.reservations import nodes_being_filled
 from moorage_extender.verbs.calls import Reply
 from moorage_policies.errors import BadInputError
@@ -87,6 +88,7 @@ class Filter:
     def _refuse(self, pod: Pod, nodes: NodeList, snapshot: Snapshot) -> dict[str, str]:
         """Return the nodes that are out, and why."""
         taken = nodes_being_filled(pod, snapshot) | self._kept_from(pod, snapshot)
+        taken |= quarantined_nodes(pod, snapshot, self._ctx.settings.accelerators)
         failed = self._ctx.failed_binds.nodes_of(pod.uid)
         if not taken and not failed:
             return {}

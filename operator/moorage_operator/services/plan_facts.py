@@ -32,7 +32,7 @@ from moorage_crds.objects import (
     PodObject,
 )
 from moorage_crds.policy import POLICY_NAME, PlacementPolicy, PolicySpec
-from moorage_crds.pool import GPUInferencePool
+from moorage_crds.pool import GPUInferencePool, MigrationStrategy
 from moorage_operator.config import OperatorConfig
 from moorage_operator.services.plan_book import StoredPlan, read_plan, workload_of
 from moorage_operator.services.view import ClusterView
@@ -104,6 +104,13 @@ class PlanFacts:
             bind_deadline_s=config.plan_bind_deadline_s,
             poll_s=config.plan_poll_ms / 1000,
         )
+
+    def strategy_of(self, pod: Pod) -> MigrationStrategy:
+        """Return how the pod's pool lets it be moved; without a pool only by eviction."""
+        pool = self._pool(pod.namespace, pod.labels.get(POOL_LABEL, ""))
+        if pool is None:
+            return "EvictFirst"
+        return _migration(pool, pod.labels)
 
     async def observe(self, record: PlanRecord) -> Observation:
         """Return the cluster as far as the plan's next decision is concerned."""
@@ -243,7 +250,7 @@ def _concerned(record: PlanRecord) -> tuple[Move, ...]:
     )
 
 
-def _migration(pool: GPUInferencePool | None, labels: Mapping[str, str]) -> str:
+def _migration(pool: GPUInferencePool | None, labels: Mapping[str, str]) -> MigrationStrategy:
     for role in pool.spec.roles if pool is not None else ():
         for accelerator in role.accelerators:
             named = (role.name, accelerator.class_)
