@@ -25,6 +25,7 @@ SUB_COMMANDS: Final[dict[str, SubCommand]] = {
         "moorage_cli.doctor.command", "Check a cluster, and say what to do about each finding."
     ),
     "plan": SubCommand("moorage_cli.plan.command", "Look at plans, let them run, stop them."),
+    "why": SubCommand("moorage_cli.why.command", "Show why a pod was sent to its node."),
     "hints": SubCommand("moorage_cli.hints", "Show what a natural-language hint means."),
     "bench": SubCommand(
         "moorage_cli.bench", "Run the benchmark protocols, peers and ours in one run."

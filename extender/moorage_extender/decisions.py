@@ -13,6 +13,7 @@ from moorage_policies.scoring import Ranking
 from moorage_policies.state import Snapshot
 
 BEST_SHOWN = 5
+DIGITS = 4
 SETTLE_AFTER_S = 0.02
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -50,8 +51,9 @@ class Record(Struct, rename="camel", omit_defaults=True):
     """One decision.
 
     ``verb``, ``outcome``, ``at_s`` (Unix seconds) and ``took_ms`` are filled in by the call.
-    ``best`` holds the best candidates, the chosen one first. ``refused`` counts nodes by reason,
-    ``victims`` lists UIDs by node.
+    ``best`` holds the best candidates, the chosen one first; the points of each add up to its
+    total, ``weights`` are those of the scorers, and ``form`` tells how totals became scores.
+    ``refused`` counts nodes by reason, ``victims`` lists UIDs by node.
     """
 
     pod: str
@@ -65,6 +67,8 @@ class Record(Struct, rename="camel", omit_defaults=True):
     generation: int = 0
     candidates: int = 0
     best: list[ScoredNode] = []
+    weights: Mapping[str, float] = {}
+    form: str = ""
     dropped: tuple[str, ...] = ()
     refused: Mapping[str, int] = {}
     victims: Mapping[str, tuple[str, ...]] = {}
@@ -100,7 +104,8 @@ class Decisions:
             record = make()
             self._records.append(record)
             facts = {name: value for name, value in structs.asdict(record).items() if value}
-            facts.pop("best", None)  # too long for a line
+            for long in ("best", "weights"):
+                facts.pop(long, None)
             if record.hint is not None:
                 facts["hint"] = record.hint.outcome
             log.info("decision", **facts)
@@ -117,14 +122,18 @@ class Decisions:
         return [record for record in reversed(self._records) if record.pod == key]
 
 
-def scored_nodes(ranking: Ranking, snapshot: Snapshot) -> list[ScoredNode]:
-    """Return the best candidates with what each scorer gave them."""
-    return [
-        ScoredNode(
-            node=snapshot.node_names[ranking.rows[index]],
-            score=int(ranking.scores[index]),
-            total=round(float(ranking.totals[index]), 4),
-            points=ranking.explain(index),
-        )
+def note_ranking(record: Record, ranking: Ranking, snapshot: Snapshot) -> Record:
+    """Write into a record which nodes were best and what each scorer gave them."""
+    record.best = [
+        _scored(ranking, index, snapshot.node_names[ranking.rows[index]])
         for index in ranking.best(BEST_SHOWN).tolist()
     ]
+    record.weights = {part.name: part.weight for part in ranking.parts}
+    record.form, record.dropped = ranking.form, ranking.dropped
+    return record
+
+
+def _scored(ranking: Ranking, index: int, node: str) -> ScoredNode:
+    points = ranking.explain(index)
+    total = round(sum(points.values()), DIGITS)  # of what is shown, so that it adds up
+    return ScoredNode(node=node, score=int(ranking.scores[index]), total=total, points=points)

@@ -11,7 +11,7 @@ import numpy as np
 
 from moorage_extender import wire
 from moorage_extender.context import Context
-from moorage_extender.decisions import Record, scored_nodes
+from moorage_extender.decisions import Record, note_ranking
 from moorage_extender.hint_records import note_hint
 from moorage_extender.node_lists import NodeList, decode_whole_nodes
 from moorage_extender.quarantine import quarantined_nodes
@@ -131,9 +131,8 @@ class Filter:
         def record() -> Record:
             made = self._start_record(args, refused, snapshot)
             made.node, made.reason = node, decision.reason
-            made.best, made.dropped = scored_nodes(ranking, snapshot), ranking.dropped
             made.hint = None if hint is None else hint.to_record(args.pod, ranking, snapshot)
-            return made
+            return note_ranking(made, ranking, snapshot)
 
         outcome = "partial" if ranking.dropped else "ok"
         return Reply(args.nodes.encode_kept(refused, [node]), outcome, record)

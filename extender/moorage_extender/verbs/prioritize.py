@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from moorage_extender.context import Context
-from moorage_extender.decisions import Record, scored_nodes
+from moorage_extender.decisions import Record, note_ranking
 from moorage_extender.hint_records import HintUse, note_hint
 from moorage_extender.verbs.calls import Reply
 from moorage_extender.verbs.filter import PodAndNodes, decode_pod_and_nodes, note_dropped
@@ -60,14 +60,13 @@ def _record(
 ) -> Record:
     ranking = decision.value
     chosen = ranking.chosen
-    return Record(
+    record = Record(
         pod=args.pod.key,
         uid=args.pod.uid,
         reason=decision.reason,
         node="" if chosen is None else snapshot.node_names[ranking.rows[chosen]],
         generation=snapshot.generation,
         candidates=len(args.nodes.names),
-        best=scored_nodes(ranking, snapshot),
-        dropped=ranking.dropped,
         hint=None if hint is None else hint.to_record(args.pod, ranking, snapshot),
     )
+    return note_ranking(record, ranking, snapshot)

@@ -96,6 +96,7 @@ class Ranking:
         tied: how many candidates shared the best total.
         parts: what each scorer that had an opinion said.
         dropped: scorers that the deadline left no time for.
+        form: how totals became scores.
     """
 
     rows: IntArray
@@ -105,6 +106,7 @@ class Ranking:
     tied: int
     parts: tuple[Part, ...]
     dropped: tuple[str, ...]
+    form: Form
 
     def best(self, count: int) -> IntArray:
         """Return indices of the best candidates, the chosen one first."""
@@ -170,7 +172,7 @@ class Ranker:
             totals += part.weight * part.values
         chosen, tied = self._choose(pod, snapshot, rows, totals)
         scores = _to_scores(totals, chosen, self._params.form)
-        ranking = Ranking(rows, scores, totals, chosen, tied, parts, dropped)
+        ranking = Ranking(rows, scores, totals, chosen, tied, parts, dropped, self._params.form)
         inputs = {"generation": snapshot.generation, "candidates": len(rows), "dropped": dropped}
         return Decision(ranking, _reason(ranking, snapshot), inputs)
 

@@ -1,0 +1,1 @@
+"""``moorage why``: what the extender decided about a pod, with the numbers."""
