@@ -20,6 +20,7 @@ from moorage_policies.scoring import DEFAULT_WEIGHTS, Form, RankingParams
 from moorage_policies.types import NVIDIA_GPU
 
 MIB = 1024 * 1024
+SOLVER_SOCKET = Path("/run/moorage/solver.sock")
 
 
 class Settings(BaseSettings):
@@ -110,6 +111,22 @@ class Settings(BaseSettings):
     drain_s: float = Field(default=5.0, ge=0)
     """Seconds between not being ready any more and closing the verbs, at the end."""
 
+    planner: Literal["Off", "Always", "WithScheduler", "OwnLease"] = "Off"
+    """Whether rearrangements are planned for pods that fit nowhere. WithScheduler: while the
+    kube-scheduler of this host name holds planner_lease. OwnLease: while this process holds it."""
+
+    planner_lease: str = Field(default="", pattern=r"^([a-z0-9.-]+/[a-z0-9.-]+)?$")
+    """namespace/name of the Lease that says who plans."""
+
+    solver_socket: Path = SOLVER_SOCKET
+    """Socket of the solver (moorage-solver) that the planner asks."""
+
+    plan_debounce_s: float = Field(default=1.0, ge=0)
+    """Quiet seconds after the last pod that fits nowhere before a plan is looked for."""
+
+    plan_longest_wait_s: float = Field(default=5.0, ge=0)
+    """Most seconds after the first such pod."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe log line that is written; decisions are info."""
 
@@ -133,6 +150,14 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"host {self.host} is not loopback: give the three tls files, "
                 "or listen on 127.0.0.1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _knows_its_lease(self) -> Self:
+        if self.planner in ("WithScheduler", "OwnLease") and not self.planner_lease:
+            raise ValueError(
+                f"planner {self.planner} needs planner_lease; write namespace/name of the Lease"
             )
         return self
 
