@@ -23,6 +23,7 @@ from moorage_crds.render import crd_manifests
 
 EXTENDER = "moorage-extender"
 OPERATOR = "moorage-operator"
+SOLVER = "moorage-solver"
 _READY_WITHIN_S = 60.0
 _FIELD_MANAGER = "moorage-install"
 
@@ -118,6 +119,26 @@ class Installation:
         }
         door = Door(f"http://127.0.0.1:{health}", f"http://127.0.0.1:{verbs}")
         return self._start(name, EXTENDER, "MOORAGE_EXTENDER", environment, door)
+
+    def start_planning_extender(self, **settings: str) -> Door:
+        """Start an extender that plans for pods that fit nowhere as soon as a solver is warm."""
+        planning = {
+            "MOORAGE_EXTENDER_PLANNER": "Always",
+            "MOORAGE_EXTENDER_SOLVER_SOCKET": str(self.solver_socket),
+            "MOORAGE_EXTENDER_BELL_NAMESPACE": SYSTEM_NAMESPACE,
+        }
+        return self.start_extender(**{**planning, **settings})
+
+    @property
+    def solver_socket(self) -> Path:
+        """Where the solver is asked."""
+        return self.plane.directory / "solver.sock"
+
+    def start_solver(self) -> None:
+        """Start a solver; it answers once it is warm, which nothing waits for."""
+        environment = {**os.environ, "MOORAGE_SOLVER_SOCKET": str(self.solver_socket)}
+        command = [sys.executable, "-m", "moorage_extender.solver"]
+        self._processes.spawn(SOLVER, command, environment)
 
     def start_operator(self, name: str = OPERATOR, *, wait: bool = True, **settings: str) -> Door:
         """Start an operator; with ``wait``, return when it leads and has read the cluster."""

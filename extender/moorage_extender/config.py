@@ -121,6 +121,9 @@ class Settings(BaseSettings):
     solver_socket: Path = SOLVER_SOCKET
     """Socket of the solver (moorage-solver) that the planner asks."""
 
+    bell_namespace: str = Field(default="moorage-system", min_length=1)
+    """Namespace in which the planner may make the pod that wakes others."""
+
     plan_debounce_s: float = Field(default=1.0, ge=0)
     """Quiet seconds after the last pod that fits nowhere before a plan is looked for."""
 

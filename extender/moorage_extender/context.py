@@ -15,6 +15,8 @@ from moorage_extender.hints import Hints
 from moorage_extender.kept_room import KeptRoom
 from moorage_extender.metrics import Metrics
 from moorage_extender.node_lists import NodeList, decode_node_names
+from moorage_extender.planner.answers import Answers
+from moorage_extender.planner.books import MigrationBook, PolicyBook
 from moorage_extender.remembered import Remembered
 from moorage_policies.ports import Clock
 from moorage_policies.scoring import HintedNodes, Ranker
@@ -70,6 +72,9 @@ class Context:
     hints: Hints = field(init=False)
     decisions: Decisions = field(init=False)
     budgets: Budgets = field(default_factory=Budgets)
+    policy: PolicyBook = field(default_factory=PolicyBook)
+    migrations: MigrationBook = field(default_factory=MigrationBook)
+    answers: Answers = field(default_factory=Answers)
     metrics: Metrics = field(default_factory=Metrics)
     pods_decoded: Remembered[Pod] = field(default_factory=lambda: Remembered(wire.decode_pod))
     names_decoded: Remembered[NodeList] = field(

@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 
 from moorage_cluster.reflector import Reflector, Source
 from moorage_crds.convert import to_budget, to_node, to_pod
-from moorage_crds.names import DISRUPTION_BUDGETS, NODES, PLANS, PODS, POOLS
+from moorage_crds.names import DISRUPTION_BUDGETS, NODES, PLANS, PODS, POLICIES, POOLS
 from moorage_crds.objects import NodeObject, PodDisruptionBudgetObject, PodObject
 from moorage_extender.hints import Hints, PoolObject
 from moorage_extender.kept_room import KeptRoom, PlanObject
 from moorage_extender.metrics import Metrics
+from moorage_extender.planner.books import MigrationBook, PolicyBook, PolicyObject
 from moorage_policies.errors import BadInputError
 from moorage_policies.ports import Reporter
 from moorage_policies.state import (
@@ -58,7 +59,7 @@ class Budgets:
 
 
 class Feed:
-    """Follows nodes, pods, disruption budgets, plans and pools.
+    """Follows nodes, pods, disruption budgets, plans, pools and the policy.
 
     Args:
         source: the session to the API server.
@@ -66,6 +67,8 @@ class Feed:
         budgets: takes disruption budgets.
         kept_room: takes plans; nothing waits for them, as their resource may not be installed.
         hints: takes the hints of pods and pools; nothing waits for pools either.
+        migrations: takes how pools let their replicas be moved.
+        policy: takes the policy; nothing waits for it either.
         metrics: counts objects that cannot be read.
         stale_after_s: seconds without news after which the feed counts as broken.
         reporter: hears what reflectors do.
@@ -78,6 +81,8 @@ class Feed:
         budgets: Budgets,
         kept_room: KeptRoom,
         hints: Hints,
+        migrations: MigrationBook,
+        policy: PolicyBook,
         metrics: Metrics,
         *,
         stale_after_s: float,
@@ -86,6 +91,7 @@ class Feed:
         self._state = state
         self._budgets = budgets
         self._hints = hints
+        self._migrations = migrations
         self._metrics = metrics
         self._stale_after_s = stale_after_s
         self._nodes = Reflector(
@@ -128,9 +134,9 @@ class Feed:
             source,
             POOLS.path(),
             PoolObject,
-            on_list=hints.list_pools,
-            on_change=hints.put_pool,
-            on_delete=hints.drop_pool,
+            on_list=self._list_pools,
+            on_change=self._change_pool,
+            on_delete=self._drop_pool,
             reporter=reporter,
         )
         self._needed: Mapping[str, Reflector[Any]] = {
@@ -138,7 +144,20 @@ class Feed:
             "pods": self._pods,
             "poddisruptionbudgets": self._pdbs,
         }
-        optional = {"placementplans": self._plans.age_s, "gpuinferencepools": self._pools.age_s}
+        self._policies = Reflector(
+            source,
+            POLICIES.path(),
+            PolicyObject,
+            on_list=policy.replace,
+            on_change=policy.put,
+            on_delete=policy.drop,
+            reporter=reporter,
+        )
+        optional = {
+            "placementplans": self._plans.age_s,
+            "gpuinferencepools": self._pools.age_s,
+            "placementpolicies": self._policies.age_s,
+        }
         for kind, age_s in {**self.ages_s(), **optional}.items():
             metrics.watch(
                 "moorage_extender_cache_age_seconds",
@@ -165,7 +184,14 @@ class Feed:
     async def run(self) -> None:
         """Follow until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            for reflector in (self._nodes, self._pods, self._pdbs, self._plans, self._pools):
+            for reflector in (
+                self._nodes,
+                self._pods,
+                self._pdbs,
+                self._plans,
+                self._pools,
+                self._policies,
+            ):
                 tasks.create_task(reflector.run())
 
     async def wait_listed(self) -> None:
@@ -184,6 +210,18 @@ class Feed:
         for pod in pods:
             self._notice_hint(pod)
         await _breathing(self._state.apply_in_steps(PodsListed(tuple(pods)), CHUNK))
+
+    def _list_pools(self, items: list[PoolObject]) -> None:
+        self._hints.list_pools(items)
+        self._migrations.replace(items)
+
+    def _change_pool(self, item: PoolObject) -> None:
+        self._hints.put_pool(item)
+        self._migrations.put(item)
+
+    def _drop_pool(self, item: PoolObject) -> None:
+        self._hints.drop_pool(item)
+        self._migrations.drop(item)
 
     def _collect(
         self, items: list[Wire], convert: Callable[[Wire], Fact], into: list[Fact], kind: str

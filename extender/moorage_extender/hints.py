@@ -37,17 +37,28 @@ class Template(Wire):
     metadata: TemplateMeta = msgspec.field(default_factory=TemplateMeta)
 
 
+class Migration(Wire):
+    """How running replicas may be moved."""
+
+    strategy: str = ""
+
+
 class TemplateHolder(Wire):
     """A role, or one accelerator of it."""
 
+    name: str = ""
+    class_: str = msgspec.field(default="", name="class")
+    nodes_per_replica: int = 1
+    migration: Migration | None = None
     template: Template | None = None
     accelerators: tuple[TemplateHolder, ...] = ()
 
 
 class PoolSpec(Wire):
-    """The parts of a pool that can hold hints."""
+    """The parts of a pool that can hold hints or say how replicas may be moved."""
 
     hints: str = ""
+    actuation: str = "Auto"
     roles: tuple[TemplateHolder, ...] = ()
 
 
@@ -67,7 +78,7 @@ _decode_written = msgspec.json.Decoder(WrittenHint).decode
 
 
 class PoolObject(Wire):
-    """A GPUInferencePool as far as hints go."""
+    """A GPUInferencePool as far as hints and moves go."""
 
     metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
     spec: PoolSpec = msgspec.field(default_factory=PoolSpec)

@@ -80,6 +80,28 @@ class Metrics:
             ("outcome",),
             registry=self.registry,
         )
+        self.planner_seconds = Histogram(
+            "moorage_planner_solve_seconds",
+            "Time from a snapshot to the solver's last word on it.",
+            ("outcome",),
+            buckets=(0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0),
+            registry=self.registry,
+        )
+        self.planner_plans = Counter(
+            "moorage_planner_plans",
+            "Plans written for pods that fit nowhere.",
+            registry=self.registry,
+        )
+        self.planner_bells = Counter(
+            "moorage_planner_bells",
+            "Times that waiting pods were woken, since no event of their own would.",
+            registry=self.registry,
+        )
+        self.planner_failures = Counter(
+            "moorage_planner_failures",
+            "Looks of the planner that failed.",
+            registry=self.registry,
+        )
         self._observers: dict[tuple[str, str], Histogram] = {}
         self._gauges: dict[str, Gauge] = {}
 

@@ -6,6 +6,8 @@ import asyncio
 import gc
 import signal
 import time
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 import structlog
 
@@ -17,7 +19,11 @@ from moorage_extender.context import Context
 from moorage_extender.feed import Feed
 from moorage_extender.health import Health
 from moorage_extender.logs import LogReporter
+from moorage_extender.planner.leadership import Leadership
+from moorage_extender.planner.service import Planner
+from moorage_extender.planner.voice import ApiVoice
 from moorage_extender.server import Server, make_health_server, make_verbs_server, open_socket
+from moorage_extender.solver.link import SolverLink
 from moorage_extender.verbs.bind import Binder, PodToNode
 
 SWEEP_EVERY_S = 1.0
@@ -39,15 +45,28 @@ async def serve(settings: Settings) -> None:
             ctx.budgets,
             ctx.kept_room,
             ctx.hints,
+            ctx.migrations,
+            ctx.policy,
             ctx.metrics,
             stale_after_s=settings.stale_after_s,
             reporter=LogReporter(),
         )
         ctx.why_not_ready, ctx.listed = feed.why_not_ready, feed.is_listed
-        await _serve(ctx, feed, tell)
+        leadership = Leadership(api, settings, LogReporter())
+        planner = Planner(
+            ctx,
+            SolverLink(settings.solver_socket),
+            ApiVoice(api, settings.bell_namespace),
+            lambda: leadership.leads,
+            LogReporter(),
+        )
+        planning = () if settings.planner == "Off" else (leadership.run(), planner.run())
+        await _serve(ctx, feed, tell, planning)
 
 
-async def _serve(ctx: Context, feed: Feed, binder: Binder) -> None:
+async def _serve(
+    ctx: Context, feed: Feed, binder: Binder, further: Iterable[Coroutine[Any, Any, None]]
+) -> None:
     settings, health = ctx.settings, Health(ctx)
     _export_sizes(ctx)
     verbs = make_verbs_server(make_verbs_app(ctx, binder), settings)
@@ -63,6 +82,7 @@ async def _serve(ctx: Context, feed: Feed, binder: Binder) -> None:
                 ctx.hints.run(),
                 _sweep(ctx),
                 _learn(ctx, feed),
+                *further,
             )
         ]
         serving = tasks.create_task(verbs.serve([verbs_socket]))
@@ -123,6 +143,11 @@ async def _learn(ctx: Context, feed: Feed) -> None:
 
 def _export_sizes(ctx: Context) -> None:
     state = ctx.state
+    ctx.metrics.watch(
+        "moorage_planner_ready",
+        "Whether pods that fit nowhere are planned for: this process leads and its solver is warm.",
+        lambda: float(ctx.answers.enabled),
+    )
     for kind, count in {
         "nodes": lambda: len(state.snapshot().nodes),
         "placed-pods": lambda: sum(map(len, state.snapshot().node_pods)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +18,13 @@ from moorage_extender.quarantine import quarantined_nodes
 from moorage_extender.reservations import nodes_being_filled
 from moorage_extender.verbs.calls import Reply
 from moorage_policies.errors import BadInputError
-from moorage_policies.plans.slots import barred_nodes
+from moorage_policies.planning.gangs import gang_of
+from moorage_policies.plans.slots import Slot, barred_nodes
 from moorage_policies.scoring import Ranking
 from moorage_policies.state import Snapshot
 from moorage_policies.types import Decision, Pod
 
+TOGETHER = "the pods of a gang get their places together, by a plan"
 FAILED_BIND = "binding the pod to this node failed a moment ago"
 
 
@@ -87,7 +89,11 @@ class Filter:
 
     def _refuse(self, pod: Pod, nodes: NodeList, snapshot: Snapshot) -> dict[str, str]:
         """Return the nodes that are out, and why."""
-        taken = nodes_being_filled(pod, snapshot) | self._kept_from(pod, snapshot)
+        slots = self._ctx.kept_room.slots(snapshot)
+        if self._waits_for_gang(pod, slots):
+            return dict.fromkeys(nodes.names, TOGETHER)
+        kept = barred_nodes(pod, slots, snapshot) if slots else {}
+        taken = nodes_being_filled(pod, snapshot) | kept
         taken |= quarantined_nodes(pod, snapshot, self._ctx.settings.accelerators)
         failed = self._ctx.failed_binds.nodes_of(pod.uid)
         if not taken and not failed:
@@ -98,10 +104,11 @@ class Filter:
             refused.update({n: FAILED_BIND for n in nodes.names if n in failed and n not in taken})
         return refused
 
-    def _kept_from(self, pod: Pod, snapshot: Snapshot) -> dict[str, str]:
-        """Return the nodes that running plans keep from the pod, and why."""
-        slots = self._ctx.kept_room.slots(snapshot)
-        return barred_nodes(pod, slots, snapshot) if slots else {}
+    def _waits_for_gang(self, pod: Pod, slots: Sequence[Slot]) -> bool:
+        """Return whether the pod has to wait until a plan keeps a place for each of its gang."""
+        if self._ctx.settings.planner == "Off" or gang_of(pod) is None:
+            return False
+        return not any(slot.is_offered and slot.takes(pod) for slot in slots)
 
     def _decide_on_one(
         self, args: PodAndNodes, refused: Mapping[str, str], snapshot: Snapshot, deadline_s: float

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from moorage_extender import wire
 from moorage_extender.context import Context
 from moorage_extender.decisions import Record
 from moorage_extender.verbs.calls import Reply
 from moorage_policies.plans.slots import serves
-from moorage_policies.preemption import Victims, choose_victims
+from moorage_policies.preemption import PreemptionParams, Victims, choose_victims
 from moorage_policies.types import Decision, Pod
 
 
@@ -48,7 +48,10 @@ class Preempt:
         return wire.encode_victims({})
 
     async def decide(self, args: PodAndCandidates, deadline_s: float) -> Reply:  # noqa: ARG002
-        """Return the victims; the search is bounded by its own step count, not by the clock."""
+        """Return the victims; the search is bounded by its own step count, not by the clock.
+
+        A preemption is held back while the planner may find something better.
+        """
         ctx = self._ctx
         missing = ctx.why_not_ready()
         if missing:
@@ -56,6 +59,7 @@ class Preempt:
             decision: Decision[Mapping[str, Victims]] = Decision({}, f"nobody evicted: {missing}")
             return self._reply(args, decision, "neutral")
         since_s, now_s = ctx.first_failures.since_s(args.pod.uid), ctx.wall_clock()
+        word = "serving" if self._is_served(args.pod) else ctx.answers.word_for(args.pod)
         # in a thread: with hundreds of candidates it takes long enough to keep bindings waiting
         decision = await asyncio.to_thread(
             choose_victims,
@@ -63,12 +67,21 @@ class Preempt:
             args.candidates,
             ctx.state.snapshot(),
             ctx.budgets.current(),
-            self._params,
+            self._limits(),
             now_s,
             first_failed_s=since_s,
-            planner="serving" if self._is_served(args.pod) else "declined",
+            planner=word,
         )
+        if not decision.value and word != "declined":
+            ctx.answers.note_veto(args.pod.uid)
         return self._reply(args, decision, "ok" if decision.value else "veto")
+
+    def _limits(self) -> PreemptionParams:
+        """Return the settings' limits with what the policy says."""
+        told = self._ctx.policy.spec.preemption
+        runtime_s = max(self._params.protection.min_runtime_s, float(told.min_runtime_seconds))
+        protection = replace(self._params.protection, min_runtime_s=runtime_s)
+        return replace(self._params, preemption_delay_s=told.delay_seconds, protection=protection)
 
     def _is_served(self, pod: Pod) -> bool:
         """Return whether a running plan makes room for the pod; evicting more would be waste."""

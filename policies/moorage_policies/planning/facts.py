@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from moorage_policies.plans.observation import PlanParams
 from moorage_policies.plans.records import ENDED, PlanRecord
+from moorage_policies.plans.slots import LONGEST_S
 from moorage_policies.types import AcceleratorClass, DisruptionBudget, Node, Pod
 
 GPU_PRODUCT_LABEL = "nvidia.com/gpu.product"
@@ -41,7 +42,7 @@ class Facts:
     @property
     def running_plans(self) -> tuple[PlanRecord, ...]:
         """Return the plans that are carried out or about to be."""
-        return tuple(record for record in self.plans if is_active(record))
+        return tuple(record for record in self.plans if is_active(record, self.at_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,11 @@ class PlanningParams:
         return "" if self.classes else node.labels.get(GPU_PRODUCT_LABEL, "")
 
 
-def is_active(record: PlanRecord) -> bool:
+def is_active(record: PlanRecord, now_s: float) -> bool:
     """Return whether the plan holds its nodes: it runs, or it will without anybody's word."""
-    return record.progress.phase not in ENDED and record.plan.mode == "Auto"
+    plan, progress = record.plan, record.progress
+    if progress.phase in ENDED or plan.mode != "Auto":
+        return False
+    if progress.started_s is None:
+        return now_s < plan.created_s + plan.ttl_s
+    return now_s < progress.started_s + LONGEST_S

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from moorage_policies.packing.translate import why_unsupported
-from moorage_policies.planning.gangs import incomplete_gangs, marks_of
+from moorage_policies.planning.gangs import gang_of, incomplete_gangs, marks_of
 from moorage_policies.types import Pod
 
 
@@ -33,7 +33,7 @@ def find_waiting(
 
     Args:
         pending: live pods without a node.
-        alive: all live pods of gangs, at least.
+        alive: all live pods; looked at when a gang waits.
         schedulers: names of our schedulers.
         served: UIDs of pods that a running plan makes room for.
     """
@@ -48,9 +48,10 @@ def find_waiting(
         and pod.nominated_node is None
         and pod.uid not in served
     ]
-    alive = tuple(alive)
-    marks = marks_of(alive)
-    partial = incomplete_gangs(alive, marks)
+    # most clusters have no gang that waits: then nobody walks through all pods
+    kin = tuple(alive) if any(map(gang_of, candidates)) else ()
+    marks = marks_of(kin)
+    partial = incomplete_gangs(kin, marks)
     refused: dict[str, str] = {}
     for pod in candidates:
         mark = marks.get(pod.uid)

@@ -1,0 +1,1 @@
+"""The planner: makes room by plans when kube-scheduler finds none."""
