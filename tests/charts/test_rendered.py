@@ -162,7 +162,8 @@ def test_pods_meet_the_restricted_standard_and_mount_tokens_only_where_used(
                 "capabilities": {"drop": ["ALL"]},
                 "readOnlyRootFilesystem": True,
             }
-            assert "cpu" not in container["resources"]["limits"]
+            # a limit would delay answers to the scheduler; the solver must not
+            assert ("cpu" in container["resources"]["limits"]) is (container["name"] == "solver")
             assert "memory" in container["resources"]["limits"]
 
 
@@ -215,7 +216,7 @@ def test_pods_roll_when_the_schedulers_configuration_changes(render: Any, find: 
 def test_extender_and_scheduler_meet_on_loopback(render: Any) -> None:
     objects = render(extender__port="9000")
     found = containers(objects)
-    assert set(found) == {"operator", "ready", "scheduler", "extender"}
+    assert set(found) == {"operator", "ready", "scheduler", "extender", "solver"}
     assert environment(found["extender"])["MOORAGE_EXTENDER_HOST"] == "127.0.0.1"
     assert scheduler_configuration(objects)["extenders"][0]["urlPrefix"] == "http://127.0.0.1:9000"
     assert [port["name"] for port in found["extender"]["ports"]] == ["health"]
@@ -223,6 +224,36 @@ def test_extender_and_scheduler_meet_on_loopback(render: Any) -> None:
         p["targetPort"] for o in objects if o["kind"] == "Service" for p in o["spec"]["ports"]
     }
     assert targets == {"health", "scheduler"}
+
+
+@MODES
+def test_planner_and_solver_meet_at_one_socket_and_one_of_them_plans(
+    render: Any, mode: Any
+) -> None:
+    objects = render(**mode)
+    found = containers(objects)
+    extender, solver = environment(found["extender"]), environment(found["solver"])
+    assert extender["MOORAGE_EXTENDER_SOLVER_SOCKET"] == solver["MOORAGE_SOLVER_SOCKET"]
+    for container in (found["extender"], found["solver"]):
+        mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        assert solver["MOORAGE_SOLVER_SOCKET"].startswith(mounts["solver"])
+    namespace, lease = extender["MOORAGE_EXTENDER_PLANNER_LEASE"].split("/")
+    assert namespace == extender["MOORAGE_EXTENDER_BELL_NAMESPACE"]
+    names = [
+        name
+        for role in objects
+        if role["kind"] == "Role"
+        for rule in role["rules"]
+        if "get" in rule["verbs"] and "leases" in rule["resources"]
+        for name in rule.get("resourceNames", ())
+    ]
+    assert lease in names
+
+
+def test_without_a_solver_nothing_plans(render: Any) -> None:
+    found = containers(render(solver__enabled="false"))
+    assert "solver" not in found
+    assert "MOORAGE_EXTENDER_PLANNER" not in environment(found["extender"])
 
 
 def test_programs_read_every_setting_as_it_was_written(
@@ -254,7 +285,8 @@ def test_behind_a_service_only_callers_with_a_certificate_come_in(
 ) -> None:
     objects = render(**mode)
     deployment = find(objects, "Deployment", "moorage-extender")
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    listed = deployment["spec"]["template"]["spec"]["containers"]
+    (container,) = (c for c in listed if c["name"] == "extender")
     volumes = {v["name"]: v for v in deployment["spec"]["template"]["spec"]["volumes"]}
     for name, value in environment(container).items():
         monkeypatch.setenv(name, value)

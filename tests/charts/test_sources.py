@@ -74,6 +74,7 @@ SET_BY_THE_CHART = {
     Settings: {
         "config_file", "kubeconfig", "host", "port", "health_host", "health_port",
         "tls_certificate_file", "tls_key_file", "tls_client_ca_file",
+        "planner", "planner_lease", "solver_socket", "bell_namespace",
     },
     OperatorConfig: {
         "kubeconfig", "lease_namespace", "lease_name", "listen_host", "listen_port", "log_format",

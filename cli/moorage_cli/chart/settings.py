@@ -61,6 +61,12 @@ class ExtenderSettings(Block):
     drain_s: NotNegative | None = None
     """Seconds between not being ready any more and closing the verbs, at the end."""
 
+    plan_debounce_s: NotNegative | None = None
+    """Quiet seconds after the last pod that fits nowhere before a plan is looked for."""
+
+    plan_longest_wait_s: NotNegative | None = None
+    """Most seconds after the first such pod."""
+
     log_level: Literal["debug", "info", "warning", "error"] | None = None
     """Least severe log line that is written."""
 

@@ -226,6 +226,21 @@ class Extender(Container):
     """Mode Service."""
 
 
+class Solver(Container):
+    """The solver beside the extender: it looks for rearrangements when a pod fits nowhere."""
+
+    enabled: bool = True
+    """Plan for pods that fit nowhere; false: only kube-scheduler's own preemption makes room."""
+
+    niceness: Annotated[int, Field(ge=0, le=19)] = 10
+    """How far it steps back behind the other processes of its node."""
+
+    resources: Resources = Resources(
+        requests=Amounts(cpu="100m", memory="256Mi"), limits=Amounts(cpu="2", memory="2Gi")
+    )
+    """Requests and limits; the CPU limit keeps a search from slowing the verbs down."""
+
+
 class Operator(Container):
     """The operator."""
 
@@ -356,6 +371,9 @@ class Values(Block):
 
     extender: Extender = Extender()
     """The extender."""
+
+    solver: Solver = Solver()
+    """The solver."""
 
     operator: Operator = Operator()
     """The operator."""

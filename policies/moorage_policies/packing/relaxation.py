@@ -16,7 +16,7 @@ import numpy as np
 from moorage_policies.packing.instance import Instance
 from moorage_policies.packing.solve import Params, Solution, solve
 from moorage_policies.ports import Clock
-from moorage_policies.types import IntArray
+from moorage_policies.types import CPU, MEMORY, PODS, IntArray
 
 Kind = Literal["AddNode", "LiftTie", "LiftNodeRules", "RaiseBudget", "ReleaseProtected"]
 PlacementVerdict = Literal["Placeable", "Infeasible", "Unknown"]
@@ -50,6 +50,7 @@ def explain(
     wanted: IntArray,
     params: Params,
     *,
+    trial: Params | None = None,
     clock: Clock | None = None,
 ) -> Explanation:
     """Return whether all ``wanted`` pods can be placed together, and what would let them in.
@@ -60,7 +61,8 @@ def explain(
     Args:
         instance: the problem.
         wanted: rows of pending pods, shape ``(wanted,)``.
-        params: effort of each single question.
+        params: effort of the question itself.
+        trial: effort of each trial of a relaxation; by default the same.
         clock: see ``solve``.
     """
     alone, rows = _only(instance, wanted)
@@ -68,6 +70,7 @@ def explain(
     solution = solve(alone, question, clock=clock)
     if _all_placed(solution, rows):
         return Explanation("Placeable", ())
+    question = replace(trial or params, polish=False)
     verdict: PlacementVerdict = "Infeasible" if solution.certificate.is_proven else "Unknown"
 
     def helps(relaxations: Sequence[Relaxation]) -> bool:
@@ -283,13 +286,21 @@ def _added_nodes(instance: Instance, rows: IntArray) -> Iterator[Relaxation]:
     room = instance.requests[rows].sum(axis=0)
     for name in dict.fromkeys(classes):
         like = classes.index(name)
-        asks = ", ".join(
-            f"{int(amount)} {resource}"
-            for resource, amount in zip(instance.resources, room, strict=True)
-            if amount
-        )
+        amounts = zip(instance.resources, room.tolist(), strict=True)
+        asks = ", ".join(_spoken(resource, amount) for resource, amount in amounts if amount)
         called = f" of class {name}" if name else ""
         yield Relaxation("AddNode", f"add one node{called} with {asks} free", _add(like, room))
+
+
+def _spoken(resource: str, amount: int) -> str:
+    """Return an amount as people write it."""
+    if resource == CPU:
+        return f"{amount / 1000:g} CPU"
+    if resource == MEMORY:
+        return f"{amount / 2**30:.3g} GiB of memory"
+    if resource == PODS:
+        return f"room for {amount} {'pod' if amount == 1 else 'pods'}"
+    return f"{amount} {resource}"
 
 
 def _add(like: int, room: IntArray) -> Callable[[Instance], Instance]:

@@ -175,13 +175,14 @@ def _questions(
     for row in (int(row) for row in left):
         shape = (int(instance.kind[row]), int(instance.priority[row]), *instance.requests[row])
         gangs.setdefault(gang_of.get(row, shape), []).append(row)
-    effort = Params(deadline_s=params.question_s, seed=params.seed, polish=False)
+    effort = Params(deadline_s=params.work_s, seed=params.seed, polish=False)
+    trial = Params(deadline_s=params.question_s, seed=params.seed, polish=False)
     explained = []
     for key, rows in list(gangs.items())[:MOST_EXPLAINED]:
         if not go_on():
             break
         wanted = np.array(rows if isinstance(key, str) else rows[:1], dtype=np.int64)
-        explanation = explain(instance, wanted, effort)
+        explanation = explain(instance, wanted, effort, trial=trial)
         explained.append(([instance.pods[row] for row in rows], explanation))
     return explained
 

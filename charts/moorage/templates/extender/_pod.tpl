@@ -24,6 +24,16 @@
   - name: MOORAGE_EXTENDER_TLS_CLIENT_CA_FILE
     value: /etc/moorage/tls/ca.crt
   {{- end }}
+  {{- if .Values.solver.enabled }}
+  - name: MOORAGE_EXTENDER_PLANNER
+    value: {{ ternary "OwnLease" "WithScheduler" $service }}
+  - name: MOORAGE_EXTENDER_PLANNER_LEASE
+    value: {{ printf "%s/%s" .Release.Namespace (ternary "moorage-planner" .Values.scheduler.leaderElection.leaseName $service) }}
+  - name: MOORAGE_EXTENDER_SOLVER_SOCKET
+    value: /run/moorage/solver.sock
+  - name: MOORAGE_EXTENDER_BELL_NAMESPACE
+    value: {{ .Release.Namespace }}
+  {{- end }}
   {{- with include "moorage.settings" (dict "prefix" "MOORAGE_EXTENDER" "settings" $values.settings) | trim }}
   {{- . | nindent 2 }}
   {{- end }}
@@ -53,6 +63,9 @@
   {{- include "moorage.container" $values | nindent 2 }}
   volumeMounts:
   {{- include "moorage.scratchMount" . | nindent 2 }}
+  {{- if .Values.solver.enabled }}
+  {{- include "moorage.solver.mount" . | nindent 2 }}
+  {{- end }}
   {{- if $service }}
   - name: tls
     mountPath: /etc/moorage/tls
@@ -61,6 +74,41 @@
   {{- with $values.extraVolumeMounts }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- end -}}
+
+{{/* The solver: the extender's image, its own share of the CPU; they meet at a socket. */}}
+{{- define "moorage.solver.container" -}}
+{{- $values := .Values.solver -}}
+{{- $image := .Values.extender.image -}}
+- name: solver
+  image: {{ include "moorage.image" (dict "root" . "image" $image "tag" .Chart.AppVersion) }}
+  imagePullPolicy: {{ $image.pullPolicy }}
+  command:
+  - /venv/bin/moorage-solver
+  {{- with $values.extraArgs }}
+  args:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  env:
+  - name: MOORAGE_SOLVER_SOCKET
+    value: /run/moorage/solver.sock
+  - name: MOORAGE_SOLVER_NICENESS
+    value: {{ $values.niceness | quote }}
+  {{- with $values.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- include "moorage.container" $values | nindent 2 }}
+  volumeMounts:
+  {{- include "moorage.scratchMount" . | nindent 2 }}
+  {{- include "moorage.solver.mount" . | nindent 2 }}
+  {{- with $values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{- define "moorage.solver.mount" -}}
+- name: solver
+  mountPath: /run/moorage
 {{- end -}}
 
 {{/* The upstream kube-scheduler's container. */}}
