@@ -1,0 +1,1 @@
+"""Where a workload runs fastest, predicted from what probes tell about the network."""

@@ -1,0 +1,118 @@
+"""Scores of candidates for one job: by the model where it may be believed, else by topology."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from moorage_policies.network.model import Model, Predictor
+from moorage_policies.network.runs import Job
+from moorage_policies.network.telemetry import View, distance, is_plausible
+from moorage_policies.types import BoolArray, FloatArray, IntArray
+
+STALE_AFTER_S = 60.0
+WORST_RATIO = 4.0
+"""A node that takes this many times as long as the best has score 0."""
+LEAST_KNOWN_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NodeScores:
+    """What the network says of candidates.
+
+    Args:
+        values: 1 for the best, down to 0, shape ``(candidates,)``; ``None`` without any opinion.
+        abstained: why the model did not decide, empty if it did: ``no-model``, ``distrusted``,
+            ``stale``, ``missing``, ``constant``, ``inconsistent``, ``contradicts-topology``,
+            ``out-of-distribution`` or ``no-difference``.
+        log_s: what the model predicts all the same, for shadow mode, where it can.
+    """
+
+    values: FloatArray | None
+    abstained: str
+    log_s: FloatArray | None = None
+
+
+class Judge:
+    """Scores candidates by a model that knows when to keep silent.
+
+    Args:
+        model: the model; ``None`` when there is none.
+        stale_after_s: age of a node's newest sample after which it counts as unknown.
+    """
+
+    __slots__ = ("_predictor", "_stale_after_s")
+
+    def __init__(self, model: Model | None, *, stale_after_s: float = STALE_AFTER_S) -> None:
+        self._predictor = None if model is None else Predictor(model)
+        self._stale_after_s = stale_after_s
+
+    def score(self, view: View, job: Job, rows: IntArray) -> NodeScores:
+        """Return the scores of rows of the view."""
+        if self._predictor is None:
+            return _by_topology(view, job, rows, "no-model")
+        return self._score(self._predictor, view, job, rows, self.problem_of_view(view))
+
+    def problem_of_view(self, view: View) -> str:
+        """Return why the telemetry as a whole cannot be believed, empty if it can."""
+        if self._predictor is None:
+            return "no-model"
+        if self._predictor.model.distrust:
+            return "distrusted"
+        return self._predictor.model.known.problem_of_view(view)
+
+    def _score(
+        self, predictor: Predictor, view: View, job: Job, rows: IntArray, problem: str
+    ) -> NodeScores:
+        good = is_plausible(view)
+        fresh = view.age_s <= self._stale_after_s
+        if len(job.peers) and not (good & fresh)[job.peers].all():
+            problem = problem or ("missing" if fresh[job.peers].all() else "stale")
+        found = predictor.predict(view, job, rows)
+        known = np.isfinite(found.log_s) & good[rows] & fresh[rows]
+        if known.mean() < LEAST_KNOWN_SHARE:
+            problem = problem or ("missing" if fresh[rows].mean() > LEAST_KNOWN_SHARE else "stale")
+        if not problem:
+            problem = predictor.model.known.problem_of(found.inputs[known])
+        if not problem and np.ptp(found.log_s[known]) == 0:
+            problem = "no-difference"
+        if problem:
+            return _by_topology(view, job, rows, problem, found.log_s)
+        log_s = _fill(found.log_s, known, distance(view.places, rows, job.peers))
+        slower = (log_s - log_s.min()) / np.log(WORST_RATIO)
+        return NodeScores(np.clip(1.0 - slower, 0.0, 1.0), "", found.log_s)
+
+
+def topology_values(view: View, job: Job, rows: IntArray) -> FloatArray | None:
+    """Return 1 for the nearest by labels down to 0, ``None`` where labels tell nothing apart."""
+    apart = distance(view.places, rows, job.peers)
+    span = np.ptp(apart) if len(apart) else 0.0
+    return None if span == 0 else 1.0 - (apart - apart.min()) / span
+
+
+def topology_choice(view: View, job: Job, rows: IntArray) -> int:
+    """Return the index of the nearest row by labels; the least allocated of equals."""
+    values = topology_values(view, job, rows)
+    return choose(np.zeros(len(rows)) if values is None else values, view, rows)
+
+
+def choose(values: FloatArray, view: View, rows: IntArray) -> int:
+    """Return the index of the best value; the least allocated of equals, then the first."""
+    allocated = np.nan_to_num(view.allocated_ratio[rows], nan=np.inf)
+    return int(np.lexsort((allocated, -values))[0])
+
+
+def _by_topology(
+    view: View, job: Job, rows: IntArray, problem: str, log_s: FloatArray | None = None
+) -> NodeScores:
+    return NodeScores(topology_values(view, job, rows), problem, log_s)
+
+
+def _fill(log_s: FloatArray, known: BoolArray, apart: FloatArray) -> FloatArray:
+    """Return predictions with unknown ones filled: no better than the known ones as far away."""
+    filled = log_s.copy()
+    for row in np.flatnonzero(~known):
+        alike = known & (apart >= apart[row])
+        filled[row] = np.median(log_s[alike]) if alike.any() else log_s[known].max()
+    return filled
