@@ -15,6 +15,9 @@ PROTOCOLS = {
     "extender": SubCommand(f"{PACKAGE}.extender", "The extender's verbs over real HTTP."),
     "scheduler": SubCommand(f"{PACKAGE}.scheduler", "Pods a second of the real kube-scheduler."),
     "hints": SubCommand(f"{PACKAGE}.hints", "Hints to intents: accuracy and latency."),
+    "network": SubCommand(
+        f"{PACKAGE}.network", "Where workloads run fastest, on simulated and measured networks."
+    ),
     "packing": SubCommand(
         f"{PACKAGE}.packing", 'Packing by priority beside the model of "Priority Matters".'
     ),

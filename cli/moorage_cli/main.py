@@ -27,6 +27,9 @@ SUB_COMMANDS: Final[dict[str, SubCommand]] = {
     "plan": SubCommand("moorage_cli.plan.command", "Look at plans, let them run, stop them."),
     "why": SubCommand("moorage_cli.why.command", "Show why a pod was sent to its node."),
     "hints": SubCommand("moorage_cli.hints", "Show what a natural-language hint means."),
+    "train": SubCommand(
+        "moorage_cli.train.command", "Fit models and weights offline, with a report."
+    ),
     "bench": SubCommand(
         "moorage_cli.bench", "Run the benchmark protocols, peers and ours in one run."
     ),

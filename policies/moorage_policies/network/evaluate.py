@@ -40,7 +40,12 @@ class Outcome:
 
 def evaluate(trials: Sequence[Trial], choice: Choice) -> Outcome:
     """Return the outcome of a rule on trials with at least two candidates each."""
-    chosen = np.array([choice(trial) for trial in trials], dtype=np.int64)
+    return judge_picks(trials, [choice(trial) for trial in trials])
+
+
+def judge_picks(trials: Sequence[Trial], picks: Sequence[int]) -> Outcome:
+    """Return the outcome of picks, indices into the rows of trials with two candidates or more."""
+    chosen = np.array(picks, dtype=np.int64)
     took = np.array([t.duration_s[index] for t, index in zip(trials, chosen, strict=True)])
     best = np.array([t.duration_s.min() for t in trials])
     second = np.array([np.partition(t.duration_s, 1)[1] for t in trials])
@@ -64,7 +69,7 @@ def by_judge(judge: Judge) -> Choice:
     """Return the rule that takes the judge's best score."""
 
     def choice(trial: Trial) -> int:
-        values = judge.score(trial.view, trial.job, trial.rows).values
+        values = judge.score(judge.look(trial.view), trial.job, trial.rows).values
         return choose(
             np.zeros(len(trial.rows)) if values is None else values, trial.view, trial.rows
         )

@@ -33,7 +33,7 @@ MAX_NAMES = 128
 HISTORY_RATIO, STEADY = 0.6, 0.7
 """Likeness to the past, as a share of the least in training, below which readings are not believed.
 A network that was less steady than ``STEADY`` even then is not held to its past."""
-SIMPLEST_FIRST = ("nearest", "costs", "ridge", "boosted-costs", "boosting", "forest")
+SIMPLEST_FIRST = ("nearest-rtt", "costs", "ridge", "boosted-costs", "boosting", "forest")
 STRANGEST_RATIO = 4.0
 """How many times stranger than anything in training a decision may be and still count as known."""
 
@@ -96,6 +96,12 @@ def train(
     model = _assemble(best, pieces, table, slowdown[best])
     distrust = _distrust(table, held_out[best], seed)
     return Training(replace(model, distrust=distrust), held_out, folds, slowdown)
+
+
+def fit_family(trials: Sequence[Trial], family: str, *, seed: int) -> Model:
+    """Return a model of one family, without asking whether it is the best."""
+    table = make_table(trials)
+    return _assemble(family, FAMILIES[family](table, seed), table, float("nan"))
 
 
 def steps(families: Sequence[str] = SIMPLEST_FIRST) -> int:
@@ -171,8 +177,13 @@ def _assemble(family: str, pieces: Pieces, table: Table, slowdown: float) -> Mod
         _learn_known(table, inputs),
         {name: _profile(found) for name, found in sorted(jobs.items())},
         "",
-        {"decisions": float(len(table.trials)), "held_out_slowdown": round(slowdown, 6)},
+        _evidence(len(table.trials), slowdown),
     )
+
+
+def _evidence(decisions: int, slowdown: float) -> dict[str, float]:
+    known = {"held_out_slowdown": round(slowdown, 6)} if np.isfinite(slowdown) else {}
+    return {"decisions": float(decisions), **known}
 
 
 def _profile(trials: Sequence[Trial]) -> Profile:

@@ -187,7 +187,7 @@ def learn_forest(table: Table, seed: int) -> Pieces:
 
 
 FAMILIES: Mapping[str, Callable[[Table, int], Pieces]] = {
-    "nearest": learn_nearest,
+    "nearest-rtt": learn_nearest,
     "costs": learn_costs,
     "ridge": learn_ridge,
     "boosted-costs": learn_boosted_costs,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moorage_policies.network.model import Model, Predictor
+from moorage_policies.network.model import Model, Prediction, Predictor
 from moorage_policies.network.runs import Job
 from moorage_policies.network.telemetry import View, distance, is_plausible
 from moorage_policies.types import BoolArray, FloatArray, IntArray
@@ -34,6 +34,21 @@ class NodeScores:
     log_s: FloatArray | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """Telemetry that was looked at.
+
+    Args:
+        view: the telemetry.
+        usable: nodes with fresh and plausible readings, shape ``(nodes,)``.
+        problem: why the whole cannot be believed, empty if it can.
+    """
+
+    view: View
+    usable: BoolArray
+    problem: str
+
+
 class Judge:
     """Scores candidates by a model that knows when to keep silent.
 
@@ -48,40 +63,47 @@ class Judge:
         self._predictor = None if model is None else Predictor(model)
         self._stale_after_s = stale_after_s
 
-    def score(self, view: View, job: Job, rows: IntArray) -> NodeScores:
-        """Return the scores of rows of the view."""
+    def look(self, view: View) -> Sight:
+        """Return what may be believed of the view; once a view, not once a job."""
+        usable = is_plausible(view) & (view.age_s <= self._stale_after_s)
         if self._predictor is None:
-            return _by_topology(view, job, rows, "no-model")
-        return self._score(self._predictor, view, job, rows, self.problem_of_view(view))
-
-    def problem_of_view(self, view: View) -> str:
-        """Return why the telemetry as a whole cannot be believed, empty if it can."""
-        if self._predictor is None:
-            return "no-model"
+            return Sight(view, usable, "no-model")
         if self._predictor.model.distrust:
-            return "distrusted"
-        return self._predictor.model.known.problem_of_view(view)
+            return Sight(view, usable, "distrusted")
+        return Sight(view, usable, self._predictor.model.known.problem_of_view(view))
 
-    def _score(
-        self, predictor: Predictor, view: View, job: Job, rows: IntArray, problem: str
-    ) -> NodeScores:
-        good = is_plausible(view)
-        fresh = view.age_s <= self._stale_after_s
-        if len(job.peers) and not (good & fresh)[job.peers].all():
-            problem = problem or ("missing" if fresh[job.peers].all() else "stale")
-        found = predictor.predict(view, job, rows)
-        known = np.isfinite(found.log_s) & good[rows] & fresh[rows]
-        if known.mean() < LEAST_KNOWN_SHARE:
-            problem = problem or ("missing" if fresh[rows].mean() > LEAST_KNOWN_SHARE else "stale")
-        if not problem:
-            problem = predictor.model.known.problem_of(found.inputs[known])
-        if not problem and np.ptp(found.log_s[known]) == 0:
-            problem = "no-difference"
+    def score(self, sight: Sight, job: Job, rows: IntArray) -> NodeScores:
+        """Return the scores of rows of the view."""
+        view = sight.view
+        if self._predictor is None:
+            return _by_topology(view, job, rows, sight.problem)
+        found = self._predictor.predict(view, job, rows)
+        known = np.isfinite(found.log_s) & sight.usable[rows]
+        problem = sight.problem or self._problem(self._predictor, sight, job, rows, known, found)
         if problem:
             return _by_topology(view, job, rows, problem, found.log_s)
         log_s = _fill(found.log_s, known, distance(view.places, rows, job.peers))
         slower = (log_s - log_s.min()) / np.log(WORST_RATIO)
         return NodeScores(np.clip(1.0 - slower, 0.0, 1.0), "", found.log_s)
+
+    def _problem(
+        self,
+        predictor: Predictor,
+        sight: Sight,
+        job: Job,
+        rows: IntArray,
+        known: BoolArray,
+        found: Prediction,
+    ) -> str:
+        """Return why these predictions should not decide, empty if they may."""
+        old = sight.view.age_s > self._stale_after_s
+        if not sight.usable[job.peers].all():
+            return "stale" if old[job.peers].any() else "missing"
+        if not len(rows) or known.mean() < LEAST_KNOWN_SHARE:
+            return "stale" if old[rows].mean() > 1 - LEAST_KNOWN_SHARE else "missing"
+        if problem := predictor.model.known.problem_of(found.inputs[known]):
+            return problem
+        return "no-difference" if np.ptp(found.log_s[known]) == 0 else ""
 
 
 def topology_values(view: View, job: Job, rows: IntArray) -> FloatArray | None:

@@ -89,7 +89,7 @@ def measured(
         slices: round-trip times in ms, shape ``(slices, nodes, nodes)``, 0 or NaN where unknown.
         conditions: how many, spread evenly over the slices.
         mbps: measured bandwidth of each slice, same shape; without it links are drawn.
-        slice_s: how long a slice lasts.
+        slice_s: how long a slice lasts; ``inf`` keeps each condition within one.
         places: topology codes; without them topology is unknown.
         names: node names.
     """

@@ -1,0 +1,1 @@
+"""``moorage train``: models and weights fitted offline, shipped as checked JSON documents."""

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from moorage_benchmarks.network_matrices import BUNDLED, read_networks
+from moorage_policies.errors import BadInputError
+
+
+def test_the_bundled_networks_are_read_in_one_form() -> None:
+    seattle, planetlab, cloud = read_networks(BUNDLED)
+    assert seattle.rtt_ms.shape == (86, 36, 36)
+    assert seattle.rtt_ms[seattle.rtt_ms > 0].min() >= 5.0
+    assert planetlab.rtt_ms.shape == (2, 48, 48)
+    assert np.isinf(planetlab.slice_s)
+    assert cloud.mbps is not None
+    assert cloud.mbps.shape == cloud.rtt_ms.shape
+    assert cloud.places is not None
+    london, dublin, tokyo = (
+        cloud.nodes.index(name) for name in ("aws:eu-west-2", "aws:eu-west-1", "aws:ap-northeast-1")
+    )
+    assert cloud.places[london] == cloud.places[dublin] != cloud.places[tokyo]
+    assert cloud.rtt_ms[0, london, dublin] < cloud.rtt_ms[0, london, tokyo]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("a,b\n1,2\n3,4\n", id="a-table-of-something-else"),
+        pytest.param("slice,src,d0,d1\n1,0,0,x\n1,1,0,0\n", id="text-for-a-number"),
+        pytest.param("slice,src,d0,d1\n1,0,0,1\n", id="half-a-slice"),
+        pytest.param(
+            "src_region,dst_region,throughput_sent_mbps\na,b,1\nb,a,1\n", id="too-few-regions"
+        ),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "network.csv").write_text(text)
+    with pytest.raises(BadInputError):
+        read_networks([tmp_path / "network.csv"])
