@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 MINORS ?= 1.34,1.37
 PYTEST ?= $(BIN)/pytest
 
-.PHONY: help setup lint type unit control-plane bench-quick test stories e2e bench demo lock protos crds chart helm images clean
+.PHONY: help setup lint type unit control-plane bench-quick test stories e2e bench demo lock protos crds chart helm sbom images clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -75,9 +75,15 @@ lock: ## Write requirements.lock anew from pyproject.toml: versions and hashes, 
 	  $(BIN)/uv pip compile pyproject.toml --extra $$program --constraint requirements.lock \
 	    --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
 	    --quiet -o images/requirements-$$program.lock; done
-	echo hatchling | $(BIN)/uv pip compile - --constraint requirements.lock \
+	printf 'hatchling\ncyclonedx-bom\n' | $(BIN)/uv pip compile - --constraint requirements.lock \
 	  --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
 	  --quiet -o images/requirements-build.lock
+
+sbom: $(STAMP) ## Write what each image holds into dist/sbom, as CycloneDX
+	mkdir -p dist/sbom
+	for extra in extender operator mock engine; do \
+	  $(BIN)/python -m cyclonedx_py requirements --output-reproducible --pyproject pyproject.toml \
+	    --output-file dist/sbom/$$extra.cdx.json images/requirements-$$extra.lock; done
 
 images: ## Build the images with docker: extender, operator, and the mocks for tests
 	for program in extender operator mock-device-plugin sample-engine; do \

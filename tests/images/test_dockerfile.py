@@ -28,6 +28,7 @@ EXTRAS = {
     "sample-engine": "engine",
 }
 PROGRAMS = tuple(EXTRAS)
+SBOM = "/usr/share/sbom/moorage.cdx.json"
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 Instruction = tuple[str, str]
 
@@ -80,10 +81,14 @@ def test_a_final_image_runs_the_program_as_nobody_and_runs_nothing_else(program:
     assert command == f"/venv/bin/moorage-{program}"
     assert f"moorage-{program}" in PROJECT["project"]["scripts"]
     copied = [rest for word, rest in instructions if word == "COPY"]
-    assert copied == [f"--from={program}-environment /venv /venv"]
+    assert copied == [
+        f"--from={program}-environment /venv /venv",
+        f"--from=sbom /sbom/{EXTRAS[program]}.cdx.json {SBOM}",
+    ]
     labels = " ".join(rest for word, rest in instructions if word == "LABEL")
-    for label in ("title", "description", "licenses", "version", "revision"):
+    for label in ("title", "description", "licenses", "version", "revision", "base.name"):
         assert f"org.opencontainers.image.{label}=" in labels
+    assert f'dev.moorage.sbom="{SBOM}"' in labels
 
 
 def test_all_images_install_one_wheel_with_checked_hashes() -> None:
@@ -100,14 +105,16 @@ def test_all_images_install_one_wheel_with_checked_hashes() -> None:
 
 
 def test_everything_copied_exists_and_is_not_ignored() -> None:
-    allowed = (ROOT / "images/Dockerfile.dockerignore").read_text().splitlines()
+    lines = (ROOT / "images/Dockerfile.dockerignore").read_text().splitlines()
+    allowed = [line.removeprefix("!") for line in lines if line.startswith("!")]
     for word, rest in (i for stage in stages().values() for i in stage):
         if word == "COPY" and not rest.startswith("--from"):
             for source in rest.split()[:-1]:
                 assert (ROOT / source).exists(), source
-                assert any(Path(source).match(pattern.removeprefix("!")) for pattern in allowed), (
-                    source
-                )
+                assert any(
+                    Path(source).match(pattern) or pattern.startswith(f"{source}/")
+                    for pattern in allowed
+                ), source
 
 
 def test_the_wheels_folders_are_all_copied() -> None:
@@ -148,6 +155,26 @@ def test_an_images_lock_holds_what_the_program_asks_for(program: str) -> None:
     have = locked(f"images/requirements-{EXTRAS[program]}.lock").keys()
     assert wanted <= have
     assert not {"pytest", "mypy", "typer", "matplotlib"} & have  # nothing for people
+
+
+def test_the_bill_of_materials_names_exactly_what_is_locked(tmp_path: Path) -> None:
+    """Run the very command of the build stage on one lock."""
+    (make,) = (rest for word, rest in stages()["sbom"] if word == "RUN")
+    loop = re.search(r"for extra in (.*?); do\s+(.*?); done", make)
+    assert loop
+    assert set(loop[1].split()) == set(EXTRAS.values())
+    command = loop[2].replace("/tools/bin/cyclonedx-py", f"{sys.executable} -m cyclonedx_py")
+    command = command.replace("$extra", "engine").replace("/sbom/", f"{tmp_path}/")
+    subprocess.run(command.split(), cwd=ROOT, check=True, capture_output=True)
+    bill = json.loads((tmp_path / "engine.cdx.json").read_text())
+    assert (bill["bomFormat"], bill["metadata"]["component"]["name"]) == ("CycloneDX", "moorage")
+    found = {f"{canonicalize_name(c['name'])}=={c['version']}" for c in bill["components"]}
+    assert found == {
+        f"{name}=={entry.split('==')[1].split()[0]}"
+        for name, entry in locked("images/requirements-engine.lock").items()
+    }
+    hashed = [c["externalReferences"][0]["hashes"] for c in bill["components"]]
+    assert all(hashed)
 
 
 def test_the_same_sources_give_the_same_wheel(tmp_path: Path) -> None:
