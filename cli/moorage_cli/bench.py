@@ -27,6 +27,9 @@ PROTOCOLS = {
     "fragmentation": SubCommand(
         f"{PACKAGE}.fragmentation", "GPUs that nobody gets, beside FGD and others."
     ),
+    "rescheduling": SubCommand(
+        f"{PACKAGE}.rescheduling", "Bounded migrations beside greedy, POP and an integer program."
+    ),
     "operator": SubCommand(f"{PACKAGE}.operator", "The operator with a thousand pools."),
     "scaling": SubCommand(
         f"{PACKAGE}.scaling", "Replicas that follow replayed load, beside published laws."

@@ -1,0 +1,1 @@
+"""Bounded migrations that bring scattered free room together; see README.md."""
