@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from moorage_policies.hints.canonical import turned
-from moorage_policies.hints.intent import ANY, Intent, IntentClass, Measure, Op, Quantity
+from moorage_policies.hints.intent import ANY, Intent, IntentClass, Measure, Op, Quantity, Sign
 from moorage_policies.hints.patterns import Found, Rule, rule
 from moorage_policies.hints.tokens import Token
 from moorage_policies.hints.units import UNITS, fits
 
+SAME_RESOURCE = "the same"
+"""Resource of "at most 8" without a thing: whatever was measured before."""
 _OPS = {"GE": Op.AT_LEAST, "ORMORE": Op.AT_LEAST, "NUMPLUS": Op.AT_LEAST, "UPFOR": Op.AT_LEAST}
 _OPS |= {"LE": Op.AT_MOST, "ORLESS": Op.AT_MOST, "WITHIN": Op.AT_MOST, "EQ": Op.EQUAL}
 _SPEEDY = {"fast", "faster", "fastest", "high speed", "rapid", "quick", "good", "great", "the best"}
@@ -86,6 +88,35 @@ def _sized_gpus(found: Found) -> list[Intent] | None:
     ]
 
 
+def _sized_vendor(found: Found) -> list[Intent] | None:
+    """An NVIDIA card with 24 GB."""
+    size, unit = number_of(found["n"]), unit_of(found)
+    if size is None or unit is None or not fits("gpu-memory", unit):
+        return None
+    sign = Sign.AVOID if found.negative else Sign.PREFER
+    return [
+        Intent(IntentClass.ACCELERATOR, sign, found["model"][0].value),
+        *_intents(found, Quantity("gpu-memory", op_of(found), size, unit)),
+    ]
+
+
+def _full(found: Found) -> list[Intent] | None:
+    """At most 80 % full, at least half empty."""
+    number, unit = number_of(found["n"]), unit_of(found)
+    if number is None or unit != "percent":
+        return None
+    measure: Measure = "Free" if found["state"][0].tag == "IDLE" else "Used"
+    return _intents(found, Quantity(ANY, op_of(found), number, unit, measure))
+
+
+def _bare_bound(found: Found) -> list[Intent] | None:
+    """At least 4 GPUs, at most 8: of whatever was measured before."""
+    number = number_of(found["n"])
+    if number is None or any(token.value for token in found["n"]):
+        return None
+    return _intents(found, Quantity(SAME_RESOURCE, op_of(found), number))
+
+
 def _superlatives(found: Found) -> list[Intent] | None:
     """Lots of CPU and memory."""
     things: list[list[Token]] = [[]]
@@ -123,6 +154,13 @@ def _usage(found: Found) -> list[Intent]:
     """Little load, low utilisation of whatever."""
     op = Op.MOST if found["most"][0].tag == "MOST" else Op.LEAST
     return _intents(found, Quantity(_resource(found["thing"]) or ANY, op, measure="Used"))
+
+
+def _under_pressure(found: Found) -> list[Intent] | None:
+    """Under memory pressure: much of it is used."""
+    if found["most"][0].text != "under":
+        return None
+    return _intents(found, Quantity(_resource(found["thing"]) or ANY, Op.MOST, measure="Used"))
 
 
 def _few_others(found: Found) -> list[Intent] | None:
@@ -222,7 +260,7 @@ def unit_of(found: Found) -> str | None:
 
 def op_of(found: Found) -> Op:
     """Return the comparison of a match; a bare number asks for at least that much."""
-    for token in (*found["op"], *found["n"], *found["after"], *found["post"]):
+    for token in (*found["op"], *found["n"], *found["mid"], *found["after"], *found["post"]):
         if token.tag in _OPS:
             return _OPS[token.tag]
     cheap = any(token.tag == "MONEY" or token.value == "usd/h" for token in found.whole)
@@ -236,7 +274,7 @@ def _measure(found: Found, resource: str) -> Measure:
 
 
 _OP = "<op:(?:GE|LE|EQ|ACROSS)*>"
-_N = "<n:NUM|NUMPLUS>(?:FREE)?(?:UNIT|MONEY)?"
+_N = "<n:NUM|NUMPLUS><mid:(?:(?:ORMORE|ORLESS)(?=FREE?UNIT))?>(?:FREE)?(?:UNIT|MONEY)?"
 _AFTER = "<after:(?:ORMORE|ORLESS)?>"
 _POST = "<post:(?:ORMORE|ORLESS|(?:LE|GE)(?=$|COMMA|AND|LOW|HIGH|FILL))?>"
 _GLUE = "(?:IDLE|IN|FILL|DET|FREE|OF|OTHER|LEAST|MOST)*"
@@ -262,6 +300,12 @@ BOUNDED_QUALITIES: tuple[Rule, ...] = (
 
 RULES: tuple[Rule, ...] = (
     rule(
+        f"(?:VENDOR|DET)*<model:VENDOR>GPU+(?:WITH|OF)+{_OP}DET*<n:NUM|NUMPLUS>UNIT?"
+        "(?:OF DET*)?(?:RES)?",
+        _sized_vendor,
+    ),
+    rule(f"{_OP}DET*<n:NUM|NUMPLUS>UNIT?<state:BUSY|IDLE>", _full),
+    rule(
         "(?:BETWEEN|OF)<low:NUM>UNIT?(?:AND|TO)<high:NUM>UNIT?" + f"{_GLUE}(?:{_THING})?{_STATE}",
         _between,
     ),
@@ -277,7 +321,7 @@ RULES: tuple[Rule, ...] = (
         _superlatives,
     ),
     rule(f"GE<low:NUM>UNIT?AND+LE<high:NUM>UNIT?{_GLUE}(?:{_THING})?{_STATE}", _between),
-    rule(f"<low:NUM>UNIT?TO<high:NUM>UNIT?{_GLUE}(?:{_THING})?{_STATE}", _between),
+    rule(f"<low:NUM>UNIT?TO<high:NUM>(?:FREE)*UNIT?{_GLUE}(?:{_THING})?{_STATE}", _between),
     rule(f"{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}{_GLUE}{_THING}{_STATE}{_POST}", _amount),
     rule(
         f"{_BEFORE}{_THING}{_LINK}{_OP}DET*{_N}(?:PERHOUR)?{_AFTER}(?:OF(?:DET|FREE)*RES)?{_STATE}{_POST}",
@@ -297,10 +341,12 @@ RULES: tuple[Rule, ...] = (
         _free,
     ),
     rule("<most:MOST|LEAST>(?:DET|FREE|OF|OTHER)*<thing:RES?>USED+", _usage),
+    rule(f"<most:LE><thing:RES?>USED+(?!{_LINK}(?:GE|LE|EQ|NUM|ACROSS))", _under_pressure),
     rule("<most:LEAST>(?:OF|DET)*NODES+", _few_nodes),
     rule("<most:FREE>NODES+", _free_nodes),
     rule("<most:PREFER>(?:DET)*<thing:RES>", _best),
     rule("<thing:RES|GPU><most:MOST>NODES+", _superlative),
     rule(f"{_OP}DET*<n:ONE>(?:FREE)*UNIT?{_GLUE}<thing:(?:RES|GPU)+>{_STATE}", _amount),
     rule("<most:LEAST>(?:DET)*<thing:OTHER>", _few_others),
+    rule("<op:(?:GE|LE|EQ)+>DET*<n:NUM>(?=$|COMMA|AND|LOW|HIGH|FILL)", _bare_bound),
 )

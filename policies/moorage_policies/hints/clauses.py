@@ -32,6 +32,9 @@ _TAKE_TO = {"IS", "PREFER", "HIGH", "LOW", "AVOID", "NEAR", "IGNOREAFTER"}
 """Words whose "to" belongs to them ("want to avoid")."""
 _WEAK = {"PODS", "REPLICA", "NODES", "SERVER", "OTHER", "NAME"}
 """Things that are no wish by themselves."""
+_HOLLOW_OR_WEAK = _HOLLOW | _WEAK
+_MAY_HOLD_VERBS = {"AWAY", "WITHREL", "NEAR", "TOGETHER"}
+_POSITIONING = ("stay", "keep", "sit ", "live ", "run ", "place ", "stick ", "co locate ", "join")
 _COMPARING = ("prefer", "favo", "better", "rather")
 _COMPARED = {"ACCEL", "FEATURE", "ZONE", "REGION", "VENDOR", "NODES", "SERVER", "GPU"}
 _QUALITIES = {"CHEAP", "STABLE", "BUSY", "IDLE", "NEW", "OLD", "QUIET", "ENERGY"}
@@ -143,7 +146,9 @@ def _starts_purpose(sentence: Sequence[Token], at: int) -> bool:
     token, following = sentence[at], sentence[at + 1 : at + 2]
     if token.tag in {"PREFER", "AVOID"}:
         return _in_contrast(sentence[:at])
-    if at == 0 or not following or all(t.tag in _HOLLOW | _WEAK for t in sentence[:at]):
+    if token.tag not in {"TO", "OF", "ACROSS", "THAN", "FOR"} or not following:
+        return False
+    if all(t.tag in _HOLLOW_OR_WEAK for t in sentence[:at]):
         return False
     if token.text in {"to", "over", "than"} and _is_comparison(sentence, at):
         return True
@@ -160,14 +165,24 @@ def _in_contrast(before: Sequence[Token]) -> bool:
 
 def _is_comparison(sentence: Sequence[Token], at: int) -> bool:
     """Return whether this is the "to" of "prefer on-demand to spot", or "over"."""
-    prefers = any(t.text.startswith(_COMPARING) for t in sentence[:at])
     after = sentence[at + 1 : at + 3]
+    prefers = any(t.text.startswith(_COMPARING) for t in sentence[:at])
+    prefers = prefers or (sentence[at].text == "over" and _are_alike(sentence[:at], after))
     if [t.tag for t in sentence[max(at - 2, 0) : at]][:1] == ["DOMAIN"]:
         return any(t.tag == "DOMAIN" for t in after)
     last = sentence[at - 1]
     things = _COMPARED if sentence[at].tag == "TO" else _COMPARED | _QUALITIES
-    compared = last.tag in things or last.text.startswith("prefer")
+    if last.tag in {"NODES", "SERVER", "GPU"} and at > 1:
+        last = sentence[at - 2]
+    compared = last.tag in things | {"NODES", "SERVER", "GPU"} or last.text.startswith("prefer")
     return prefers and compared and any(t.tag in things for t in after)
+
+
+def _are_alike(before: Sequence[Token], after: Sequence[Token]) -> bool:
+    """Return whether things of one sort stand on both sides ("H100 over A100", "old over new")."""
+    left = {t.tag for t in before[-2:]}
+    right = {t.tag for t in after}
+    return any(left & sort and right & sort for sort in ({"ACCEL"}, {"FEATURE"}, _QUALITIES))
 
 
 def _drops(part: Sequence[Token], clauses: Sequence[Clause], *, dropping: bool) -> bool:
@@ -248,11 +263,32 @@ def _closes_list(part: Sequence[Token], before: Clause) -> bool:
     )
 
 
+def _is_compound_subject(before: Clause, part: Sequence[Token]) -> bool:
+    """Return whether "and decode should …" goes on with the subject of "prefill"."""
+    names = {"NAME", "PODS", "REPLICA", "SELECTOR"}
+    return (
+        part[0].tag == "AND"
+        and any(token.tag in names for token in before.tokens)
+        and all(token.tag in names | {"DET", "COMMA", "AND"} for token in before.tokens)
+        and len(part) > 1
+        and (part[1].tag in names | {"DET"} or part[1].text.startswith(("this ", "it ", "we ")))
+    )
+
+
+def _is_verb(token: Token) -> bool:
+    """Return whether a clause of its own hangs on this ("stay away from" holds a verb, too)."""
+    if token.tag in _VERBS or token.text == "should be":
+        return True
+    return token.tag in _MAY_HOLD_VERBS and token.text.startswith(_POSITIONING)
+
+
 def _add(part: list[Token], clauses: list[Clause], waiting: list[Token], default: Weight) -> None:
     said = bool(clauses) and bool(clauses[-1].tokens)
-    own = any(token.tag in _VERBS or token.text == "should be" for token in part) or (
+    own = any(_is_verb(token) for token in part) or (
         bool(_hedges(part)) and not (said and _closes_list(part, clauses[-1]))
     )
+    if own and said and _is_compound_subject(clauses[-1], part):
+        own = False
     cut = part[0].tag in {"BUT", "COLON", "FALLBACK", "REASON", "CONDITION"}
     if own or waiting or cut or not said:
         body = [*waiting, *(part[1:] if part[0].tag in _SEPARATORS - {"FALLBACK"} else part)]

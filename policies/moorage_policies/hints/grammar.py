@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from moorage_policies.hints import amounts, neighbours, places, qualities
+from moorage_policies.hints.amounts import SAME_RESOURCE
 from moorage_policies.hints.canonical import canonical_intent, turned
 from moorage_policies.hints.clauses import Clause, clauses_of
 from moorage_policies.hints.intent import (
@@ -37,6 +38,7 @@ RULES: tuple[Rule, ...] = (
 """Tried in this order at every token; the first that means something wins."""
 
 _OF_PODS = {IntentClass.CO_LOCATION, IntentClass.ANTI_AFFINITY, IntentClass.NETWORK}
+_OF_NODES = {"FEATURE", "ACCEL", "VENDOR", "ZONE", "REGION", "INSTANCE", "DOMAIN"}
 _NEGATORS = {"NOT", "NEVER", "AVOID"}
 _CLOSING = {"LOW", "HIGH", "FILL", "COMMA", "FALLBACK", "PREFER", "STOP", "IS", "DET"}
 _REPORTED = {"NAME", "NUM", "NUMPLUS", "SELECTOR", "UNIT"}
@@ -73,21 +75,41 @@ def _parse(tokens: Sequence[Token]) -> ParsedHint:
         intents.extend(_resolve(said, intents))
         unknown.extend(missed)
     kept = _strongest(intents)
+    if not kept and not unknown and not _is_indifferent(tokens):
+        unknown.append(" ".join(token.text for token in tokens))
     unknown.extend(f"{intent.kind} {intent.target or ''}".strip() for intent in kept[MAX_INTENTS:])
     return ParsedHint(tuple(kept[:MAX_INTENTS]), tuple(unknown[:MAX_NOT_UNDERSTOOD]))
+
+
+def _is_indifferent(tokens: Sequence[Token]) -> bool:
+    """Return whether the text has no words, or says that nothing matters."""
+    tags = {token.tag for token in tokens}
+    return not tags - {"STOP", "COMMA"} or bool(tags & {"IGNOREAFTER", "IGNOREBEFORE"})
 
 
 def _resolve(said: Iterable[Intent], before: Sequence[Intent]) -> list[Intent]:
     """Return intents with "the same node" taken as the node of what was named before."""
     named = next((i.target for i in reversed(before) if i.target and i.kind in _OF_PODS), SELF)
-    resolved = []
+    resolved: list[Intent] = []
     for intent in said:
+        if intent.quantity is not None and intent.quantity.resource == SAME_RESOURCE:
+            resolved.extend(_bounded_like(intent, (*before, *resolved)))
+            continue
         if intent.target == SAME_AS_BEFORE:
             resolved.append(_named(intent, named))
             continue
         resolved.append(intent)
         named = intent.target if intent.kind in _OF_PODS and intent.target else named
     return resolved
+
+
+def _bounded_like(intent: Intent, before: Sequence[Intent]) -> list[Intent]:
+    """Return the bound on what was measured before, none if nothing was."""
+    bound, last = intent.quantity, before[-1] if before else None
+    if bound is None or last is None or last.quantity is None or last.quantity.value is None:
+        return []
+    quantity = replace(last.quantity, op=bound.op, value=bound.value)
+    return [replace(intent, kind=last.kind, target=last.target, quantity=quantity)]
 
 
 def _named(intent: Intent, target: str) -> Intent:
@@ -122,6 +144,7 @@ class _Reading:
     list_from: int = 0
     said_since: bool = True
     ignoring: bool = False
+    ignored_at: int = -1
 
     def read(self) -> tuple[list[Intent], list[str]]:
         """Return the intents of the clause and the words that meant nothing."""
@@ -156,8 +179,20 @@ class _Reading:
             elif not self.ignoring:
                 self.intents.extend(intents)
             self.said_since = True
+            self._carry_away(found.whole, end)
             return end
         return None
+
+    def _carry_away(self, whole: Sequence[Token], end: int) -> None:
+        """Let "away from etcd and the control plane" cover the kind of node, too."""
+        rest = self.clause.tokens[end:]
+        if not rest or rest[0].tag not in {"AND", "COMMA"} or self.negative:
+            return
+        thing = next((t.tag for t in rest[1:] if t.tag not in {"OF", "DET", "AND"}), "")
+        away = next((token for token in whole if token.tag == "AWAY"), None)
+        if away is not None and thing in _OF_NODES:
+            self._negate(away, end - 1)
+            self.said_since = True
 
     def _word_at(self, at: int) -> int:
         token = self.clause.tokens[at]
@@ -168,10 +203,10 @@ class _Reading:
             if self.said_since and self.negator_tag == "NOT" and self._list_ends(at):
                 self.negative = False
         elif token.tag == "IGNOREAFTER":
-            self.ignoring = True
+            self.ignoring, self.ignored_at = True, at
         elif token.tag == "IGNOREBEFORE":
             self.intents.clear()
-        elif token.tag in {"PREFER", "PLACE"}:
+        elif token.tag in {"PREFER", "PLACE"} and at != self.ignored_at + 1:
             self.ignoring = self.ignoring and not self.said_since
         elif token.tag in _REPORTED:
             self.unknown.append(f"{at}:{token.text}")

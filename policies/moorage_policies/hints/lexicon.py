@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
+from itertools import product
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
@@ -26,9 +28,16 @@ def _build() -> dict[Phrase, Meaning]:
     for key, text in PHRASES.items():
         tag, _, value = key.partition(":")
         for phrase in text.split(","):
-            for words in _inflections(tuple(phrase.split())):
-                phrases.setdefault(words, (tag, value))
+            for written in _alternatives(" ".join(phrase.split())):
+                for words in _inflections(tuple(written.split())):
+                    phrases.setdefault(words, (tag, value))
     return phrases
+
+
+def _alternatives(phrase: str) -> list[str]:
+    """Return what a phrase with ``{this|that}`` stands for."""
+    pieces = [piece.split("|") for piece in re.split(r"[{}]", phrase)]
+    return ["".join(choice) for choice in product(*pieces)]
 
 
 def _inflections(words: Phrase) -> list[Phrase]:
@@ -72,6 +81,8 @@ def _correctable() -> list[str]:
 
 
 _CORRECTABLE = _correctable()
+_LIKE_DOERS = sorted({*GPU_FAMILIES, "together", "rather", "whether", "another", "either"})
+"""Words of that ending that are nobody's trade."""
 
 
 def knows(word: str) -> bool:
@@ -95,13 +106,17 @@ def correct(word: str) -> str:
     if len(word) < _MIN_CHARS or not word.isalpha() or knows(word) or word in GPU_FAMILIES:
         return _SHORT_SLIPS.get(word, word)
     doer = len(word) > _MIN_CHARS + 1 and word.endswith(("er", "or", "ers", "ors"))
-    candidates = GPU_FAMILIES if doer else _CORRECTABLE
+    candidates = _LIKE_DOERS if doer else _CORRECTABLE
     allowed = 2 if len(word) >= _TWO_ERRORS_CHARS else 1
     found = process.extract(
         word, candidates, scorer=OSA.distance, score_cutoff=allowed, limit=8, processor=None
     )
-    near = [(distance, text) for text, distance, _ in found if _starts_alike(word, text)]
-    return min(near)[1] if near else word
+    near = [
+        (distance, sorted(text) != sorted(word), text)  # swapped letters are the likelier slip
+        for text, distance, _ in found
+        if _starts_alike(word, text)
+    ]
+    return min(near)[-1] if near else word
 
 
 _SHORT_SLIPS = {"teh": "the", "adn": "and", "nad": "and", "wth": "with", "fo": "of", "ot": "to"}

@@ -26,8 +26,10 @@ END = "(?=$|COMMA|AND|LOW|HIGH|FILL|IN|FALLBACK)"
 """Where a wish may end without saying more."""
 _BEFORE = "(?:DET|OTHER|DIFFERENT|TO|OF|WITH)*"
 _SINGULAR = f"""(?:
-    {_BEFORE}(?:PODS|REPLICA)*{_SELECTED}
+    DET*NAME(?:(?:COMMA|AND)+DET*NAME){{0,3}}NS(?!NAMED|NAME)
+  | {_BEFORE}(?:PODS|REPLICA)*{_SELECTED}
   | {_BEFORE}(?:PODS|REPLICA)+(?:NAMED|LABELLED|DET)*NAME{{1,3}}(?:PODS)*
+  | {_BEFORE}(?:PODS|REPLICA)+OF(?:DET)*(?:PODS)+NAME
   | {_BEFORE}{_LEADING}{{0,2}}NAME{{1,4}}(?:{_ODD}?(?=PODS))(?:PODS|REPLICA|SERVER)*
   | {_BEFORE}NAME{{1,4}}RES(?:{END}|(?=PODS))(?:PODS|REPLICA|SERVER)*
   | {_BEFORE}NAME{{1,4}}(?:PODS|REPLICA|SERVER)*
@@ -58,6 +60,10 @@ def targets_of(tokens: Sequence[Token]) -> list[str]:
             things.append([])
         else:
             things[-1].append(token)
+    if tokens and tokens[-1].text == "namespaces":
+        return [
+            f"namespace={target_of(thing).removeprefix('namespace=')}" for thing in things if thing
+        ]
     return [target_of(thing) for thing in things if thing]
 
 

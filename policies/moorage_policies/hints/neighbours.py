@@ -83,6 +83,27 @@ def _named_together(found: Found) -> list[Intent] | None:
     return _together(found, targets, domain_key(found["domain"]))
 
 
+def _named_apart(found: Found) -> list[Intent] | None:
+    """Prefill and decode on different racks."""
+    targets = _named(found)
+    return apart(targets, domain_key(found["domain"])) if targets else None
+
+
+def _named_sharing(found: Found) -> list[Intent] | None:
+    """The gateway and this should share a zone."""
+    targets, key = _named(found), domain_key(found["domain"])
+    if not targets:
+        return None
+    if found["no"] or found.negative:
+        return apart(targets, key)
+    return [Intent(IntentClass.CO_LOCATION, target=t, topology_key=key) for t in targets]
+
+
+def _named(found: Found) -> list[str]:
+    said = [token for token in found["targets"] if token.tag != "FILL"]
+    return [target for target in targets_of(said) if target not in {SELF, ANY}]
+
+
 def _elsewhere(found: Found) -> list[Intent] | None:
     """On a different node: than whatever was named before."""
     if not found["other"][0].text.startswith("a "):
@@ -132,14 +153,18 @@ def _even_load(_found: Found) -> list[Intent]:
 
 
 def _join(found: Found) -> list[Intent]:
-    return _together(found, targets_of(found["targets"]), domain_key(found["domain"]))
+    return _together(found, targets_of(found["targets"]), _key(found))
+
+
+def _key(found: Found) -> str:
+    return domain_key(found["domain"] or found["level"])
 
 
 def _away(found: Found) -> list[Intent]:
     targets = targets_of(found["targets"])
     if found.negative:
         return _near(targets)
-    return apart(targets, domain_key(found["domain"]))
+    return apart(targets, _key(found))
 
 
 def _apart_from(found: Found) -> list[Intent]:
@@ -193,6 +218,16 @@ def _near_pods(found: Found) -> list[Intent]:
     return apart(targets) if found.negative else _near(targets)
 
 
+def _within_place(found: Found) -> list[Intent] | None:
+    """Latency to zone b below 3 ms."""
+    places = places_of(found["domain"][0], found["ids"])
+    number, unit = number_of(found["n"]), unit_of(found)
+    if not places or number is None or unit is None or not fits("latency", unit):
+        return None
+    quantity = Quantity("latency", op_of(found), number, unit)
+    return [Intent(IntentClass.NETWORK, target=place, quantity=quantity) for place in places]
+
+
 def _near_places(found: Found) -> list[Intent] | None:
     if found.negative:
         return None
@@ -215,7 +250,13 @@ def _within(found: Found) -> list[Intent] | None:
     return [Intent(IntentClass.NETWORK, target=target, quantity=quantity) for target in targets]
 
 
+_BOTH = f"{TARGET}(?:(?:COMMA|AND)+(?:{TARGET}|DET|FILL)){{1,3}}"
+"""Two things or more, "this" among them, as the subject of a sentence."""
 _DOMAIN = "<domain:(?:DOMAIN|NODES|POOL)+>"
+_LEVEL = (
+    "(?:IN|PER|ACROSS)+DET*(?:<level:DOMAIN|NODES>)(?!NAME|NUM|ZONE|REGION|DET|NAMED|NODES|RUNS)"
+)
+"""The domain of "away from redis on rack level"."""
 _ANY_DOMAIN = "<domain:DOMAIN|NODES|NAME>"
 _OVER = "(?:ACROSS|BETWEEN|GE|IN|PER|TO|OF|DET|OTHER|DIFFERENT|MOST|NUM|SAME|THAN|AND)"
 _OWN = "(?:DET|OTHER|NUM|MOST|PER|ONE|OF|FREE|GE)*(?:REPLICA|PODS)+(?:OF(?:DET|REPLICA|PODS)+)?"
@@ -235,9 +276,12 @@ RULES: tuple[Rule, ...] = (
     rule(f"PART(?:FILL|DET|PODS|REPLICA)*OF<targets:{TARGETS}>", _apart_from, carries=False),
     # spreading and gathering the own replicas
     rule(f"IN+<other:DIFFERENT>NODES{END}", _elsewhere),
-    rule("OTHER(?:FREE|DET)*<domain:DOMAIN>(?!NAME)", _all_domains),
+    rule("OTHER(?:FREE|DET)*<domain:DOMAIN>(?!NAME|FILL*(?:FINE|IGNOREBEFORE))", _all_domains),
     rule(f"(?:IN)*(?:DIFFERENT|PART)+{_DOMAIN}OF{_OWN}(?!NAME)", _spread),
-    rule("<domain:DOMAIN>DIFFERENT", _spread),
+    rule(
+        "<domain:DOMAIN>(?:PREFER|IS|PLACE|HIGH|LOW|FILL)*DIFFERENT(?:FOR|OF|PER|DET)*REPLICA?",
+        _spread,
+    ),
     rule(f"(?:REPLICA|PODS)(?:IN|PLACE)*PER(?:DIFFERENT|DET)*{_DOMAIN}", _one_each),
     rule(f"<domain:DOMAIN|NODES>PER{END}", _one_each),
     rule(f"<domain:DOMAIN|NODES>FILL*PART{END}", _spread),
@@ -304,6 +348,22 @@ RULES: tuple[Rule, ...] = (
         f"<targets:{TARGETS}>(?:PLACE|FILL|IS|PREFER|HIGH|LOW)*IN+{_SAME}{_DOMAIN}(?!THAN|OF|WITH)",
         _named_together,
     ),
+    rule(
+        f"<targets:{_BOTH}>(?:PLACE|FILL|IS|PREFER|HIGH|LOW)*IN+(?:DIFFERENT|PART|OTHER)+{_DOMAIN}"
+        "(?!THAN|OF|WITH)",
+        _named_apart,
+    ),
+    rule(
+        f"<targets:{_BOTH}>(?:FILL|PREFER|HIGH|LOW)*<no:(?:NOT|NEVER)*>(?:PLACE|FILL)*SHARE(?:DET|SAME|ONE)*"
+        f"{_DOMAIN}(?:WITH(?:REPLICA|DET|FILL)+)?(?!WITH)",
+        _named_sharing,
+    ),
+    rule(
+        f"<targets:{TARGET}>(?:FILL|PREFER|HIGH|LOW)*<no:(?:NOT|NEVER)*>(?:PLACE|FILL)*"
+        f"(?:SHARE|IN+SAME)(?:DET|SAME|ONE)*{_DOMAIN}(?:WITH|OF|THAN)(?:REPLICA|DET|FILL)+",
+        _named_sharing,
+    ),
+    rule(f"<targets:{_BOTH}>(?:PLACE|FILL)*APART", _named_apart),
     rule(f"(?:IN)*SAME{_DOMAIN}(?:THAN|OF|WITH)<that:FILL>{END}", _same_as_that),
     rule(f"(?:IN|DET)*<domain:DOMAIN>(?:OF|WITH)<targets:{TARGETS}>", _join, carries=False),
     rule(
@@ -326,7 +386,7 @@ RULES: tuple[Rule, ...] = (
         carries=False,
     ),
     rule(
-        f"(?:WITHREL|COLOC|SHARE)+(?:WITH|FOR|TO|IN)*<targets:{TARGETS}>(?:IN*{_SAME}{_DOMAIN})?",
+        f"(?:WITHREL|COLOC|SHARE)+(?:WITH|FOR|TO|IN)*<targets:{TARGETS}>(?:IN*{_SAME}{_DOMAIN}|{_LEVEL})?",
         _join,
         carries=False,
     ),
@@ -340,6 +400,7 @@ RULES: tuple[Rule, ...] = (
         f"NODES+(?:DET|FILL|WITH|RUNS)*NOT(?:RUNS|WITH|PLACE|OTHER|DET)*<targets:{TARGETS}>",
         _never_on,
     ),
+    rule("(?:NODES)+(?:FILL)*RUNS+(?:DET)*<targets:NAME{1,3}>POOL", _host),
     rule(f"(?:IN|DET)*<domain:DOMAIN|NODES>RUNS+<targets:{TARGETS}>PLACE?", _host),
     rule(f"NODES+(?:RUNS|WITH|PLACE|NOT)+<targets:{TARGETS}>", _host),
     rule(f"RUNS+<targets:{TARGETS}>", _host),
@@ -362,8 +423,15 @@ RULES: tuple[Rule, ...] = (
         f"<op:LE|WITHIN>{_NUMBER}",
         _within,
     ),
+    rule(
+        "(?:NEAR|LATENCY(?:TO|OF|WITH)+)(?:DET)*<domain:DOMAIN|NODES><ids:(?:NAME|NUM|DET)>"
+        f"(?:IS|FILL|PLACE|PREFER|OF|HIGH|LOW)*<op:LE|WITHIN>{_NUMBER}",
+        _within_place,
+    ),
     rule(f"LATENCY(?:IS|FILL|PLACE|PREFER|OF|HIGH|LOW|DET)*<op:LE|WITHIN>{_NUMBER}", _within),
+    rule(f"{_NUMBER}<op:ORLESS>(?:TO|OF|NEAR|AWAY|LATENCY)+<targets:{TARGETS}>", _within),
     rule(f"<op:LE>{_NUMBER}LATENCY", _within),
+    rule("NEAR(?:TO|OF)*(?:DET)*<targets:NAME{1,3}>POOL", _near_pods, carries=False),
     rule("NEAR(?:TO|IN|OF|DET|DOMAIN)*<known:ZONE|REGION>", _near_places, carries=False),
     rule(
         "NEAR(?:TO|IN|OF|DET)*<domain:DOMAIN|NODES><ids:(?:NAME|NUM|DET)>",
@@ -379,7 +447,7 @@ RULES: tuple[Rule, ...] = (
     rule("(?:LEAST|MOST)?LATENCY", _low_latency),
     # keeping away
     rule(f"<targets:{TARGETS}>(?:PLACE|FILL)*AWAY(?:FILL|REPLICA|DET*NODES){END}", _away),
-    rule(f"AWAY<targets:{TARGETS}>(?:IN*{_SAME}{_DOMAIN})?", _away, carries=False),
+    rule(f"AWAY<targets:{TARGETS}>(?:IN*{_SAME}{_DOMAIN}|{_LEVEL})?", _away, carries=False),
     rule(f"<targets:{TARGETS}>(?:PLACE|FILL)*APART", _away, carries=False),
     rule("(?:DET)*ALONE(?:IN|DET|ALONE|TO)*<domain:(?:NODES|DOMAIN)*>", _alone),
 )
@@ -395,7 +463,7 @@ LAST_RULES: tuple[Rule, ...] = (
     rule(f"SHARE(?:DET|OTHER|OF)*NODES*(?:WITH OTHER+PODS*)?{END}", _not_sharing),
     rule(f"WITH+<targets:{TARGETS}>(?:IN*{_SAME}{_DOMAIN})?", _with, carries=False),
     rule(
-        f"{_AFTER_NO}(?<!NODES DET)<targets:{TARGETS}>"
+        f"{_AFTER_NO}(?<!NODES DET)<targets:{TARGETS}>(?!GPU)"
         "(?:(?:IN|WITHREL|NEAR|PLACE|FILL|WITH)*(?:SAME|DET|ONE)*(?:NODES|REPLICA))?",
         _unwanted,
     ),

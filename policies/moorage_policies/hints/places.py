@@ -44,6 +44,10 @@ def _accelerator(found: Found) -> list[Intent]:
     return [Intent(IntentClass.ACCELERATOR, _sign(found), f"{model}{form}{_size(found['size'])}")]
 
 
+def _form_alone(found: Found) -> list[Intent]:
+    return [Intent(IntentClass.ACCELERATOR, _sign(found), found["form"][0].text.split()[0])]
+
+
 def _size(tokens: Sequence[Token]) -> str:
     units = {token.value for token in tokens}
     number = tokens[0].number if tokens else None
@@ -128,7 +132,7 @@ def _kind_of_node(found: Found) -> list[Intent] | None:
     for token in found["name"]:
         if token.tag in {"COMMA", "AND", "NOT"}:
             kinds.append([])
-        elif token.tag not in {"DET", "NODES"}:
+        elif token.tag not in {"DET", "NODES", "PODS"}:
             kinds[-1].append(token.text.replace(" ", "-"))
     names = [name_words("-".join(words))[:MAX_WORD_CHARS] for words in kinds if words]
     return _labels(found, names)
@@ -149,7 +153,8 @@ RULES: tuple[Rule, ...] = (
         f"(?:WITH?DET*<size:{_BYTES}>(?!(?:OF|FREE|USED)*(?:RES|GPU|FREE)){_CARD})?",
         _accelerator,
     ),
-    rule(f"{_BEFORE}<model:VENDOR>{_CARD}", _accelerator),
+    rule(f"{_BEFORE}<model:VENDOR>{_CARD}(?!(?:WITH|OF)+(?:GE|LE|EQ|DET)*NUM)", _accelerator),
+    rule(f"{_BEFORE}<form:FORM>{_CARD}(?!RES)", _form_alone),
     rule(f"{_BEFORE}<name:(?:NAME|GPU|RES|FEATURE){{1,3}}>NODES?POOL", _pool),
     rule(f"{_BEFORE}CPUONLY NODES*", _without_gpu),
     rule(f"{_BEFORE}<kind:RES>NODES+", _cpu_nodes),
@@ -181,8 +186,9 @@ RULES: tuple[Rule, ...] = (
 KIND_RULES: tuple[Rule, ...] = (
     rule(f"{_BEFORE}NODES(?:OF FILL)?<name:NAME>", _of_kind),
     rule(
-        f"{_BEFORE}<name:(?:RES?NAME{{1,3}}|RES)(?:NODES*{_AND}NAME{{1,3}}(?=(?:{_AND}NAME{{1,3}})*NODES))*>"
-        "NODES+",
+        f"{_BEFORE}<name:(?:RES?NAME{{1,3}}|RES)"
+        f"(?:NODES*{_AND}NAME{{1,3}}(?=(?:{_AND}NAME{{1,3}})*PODS?NODES))*>"
+        "PODS?NODES+",
         _kind_of_node,
     ),
 )

@@ -38,6 +38,10 @@ def _cost(_found: Found) -> list[Intent]:
     return [Intent(IntentClass.COST)]
 
 
+def _price(found: Found) -> list[Intent] | None:
+    return [Intent(IntentClass.COST)] if found["thing"][0].value == "price" else None
+
+
 def _dear(found: Found) -> list[Intent] | None:
     return [Intent(IntentClass.COST)] if found.negative else None
 
@@ -65,6 +69,7 @@ RULES: tuple[Rule, ...] = (
     ),
     rule("(?:LEAST|MOST|DET|IN)*(?:CHEAP|COST)+", _cost),
     rule("NODES+DET LOSS+", _unstable),
+    rule("DET*<thing:RES>(?=$|COMMA|AND)", _price),
     rule("DEAR", _dear),
     rule("(?:LEAST|MOST|DET|IN|WITH)*ENERGY+(?:DOMAIN|USED|RES)*", _energy),
 )

@@ -109,6 +109,16 @@ _SELECTOR = re.compile(r"([a-z0-9][\w./-]*?)={1,2}([\w./+-]+)")
 _AMD_MODEL = re.compile(r"mi\d{2,3}[xa]?.*")
 
 
+_TOPOLOGY_LABELS = {
+    "topology.kubernetes.io/zone": "zone",
+    "failure-domain.beta.kubernetes.io/zone": "zone",
+    "topology.kubernetes.io/region": "region",
+    "topology.kubernetes.io/rack": "rack",
+    "kubernetes.io/hostname": "hostname",
+}
+"""Label keys that stand for a domain when nothing is asked of their value."""
+
+
 def shape_of(word: str) -> Shape | None:
     """Return what the word's shape says, ``None`` for an ordinary word."""
     if word in _COUNTS:
@@ -153,6 +163,12 @@ def _identifier(word: str) -> Shape | None:
         return Shape("ACCEL", f"mig-{partition[1]}" if partition[1] else "mig")
     if _MODELS.fullmatch(word) is not None:
         return Shape("ACCEL", _model_name(word))
+    return _place(word)
+
+
+def _place(word: str) -> Shape | None:
+    if word in _TOPOLOGY_LABELS:
+        return Shape("DOMAIN", _TOPOLOGY_LABELS[word])
     for tag, pattern in (("ZONE", _ZONE), ("REGION", _REGION), ("INSTANCE", _INSTANCE)):
         if pattern.fullmatch(word) is not None:
             return Shape(tag, word)

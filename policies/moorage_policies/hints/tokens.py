@@ -7,6 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from moorage_policies.hints.lexicon import LEXICON, LONGEST_PHRASE, WORDS, correct
+from moorage_policies.hints.numerals import in_digits
 from moorage_policies.hints.shapes import GPU_FAMILIES, UNIT_NAMES, Shape, shape_of
 from moorage_policies.hints.wordlists import words
 
@@ -69,9 +70,10 @@ _SPACED_MODEL = re.compile(
     r"\b(mig|rtx|gtx|tpu|gaudi|radeon|instinct) +(?=(?:\d+g\.|[a-z]?\d{3,4}\b|v\d|[23]\b|pro\b))()"
 )
 _TITLE = re.compile(
-    r"\b(zone|region|rack|node|host|pool|gpus?|vram|cpus?|ram|memory|disk) ?: ?(?=\w)"
+    r"\b(zones?|regions?|racks?|nodes?|hosts?|(?:node ?)?pool|gpus?|vram|cpus?|ram|memory|disk"
+    r"|(?:anti[ -]?)?affinity|want|avoid|near) ?: ?(?=\w)"
 )
-_OWNED_PLACE = re.compile(r"(\w[\w-]*)'s (zone|rack|region|switch|az)\b")
+_OWNED_PLACE = re.compile(r"(?<![\w-])(\w[\w-]*)'s (zone|rack|region|switch|az)\b")
 _RANGE = re.compile(r"(?<![\w.-])(\d+(?:\.\d+)?) ?- ?(\d+(?:\.\d+)?(?:[a-z]+)?)(?![\w-])")
 _CONTRACTIONS = (
     (re.compile(r"\b(?:can't|cant|cannot)\b"), "can not"),
@@ -97,10 +99,22 @@ def _reread(tokens: list[Token]) -> list[Token]:
     for i, token in enumerate(tokens):
         if token.text == "but" and "OTHER" in tags[max(i - 2, 0) : i]:
             tokens[i] = Token(token.text, "AVOID")
+        if token.text in _VERDICTS and i > 0 and _closes(tags, i):
+            tokens[i] = Token(token.text, _VERDICTS[token.text])
         if token.text == "alone" and i > 1 and _leaving(tokens[:i]) is not None:
             tokens[i] = Token(token.text, "FILL")
             tokens[_leaving(tokens[:i]) or 0] = Token("leave alone", "AVOID")
     return tokens
+
+
+_VERDICTS = {"no": "AVOID", "yes": "PREFER"}
+
+
+def _closes(tags: list[str], at: int) -> bool:
+    """Return whether this is the last word on what stands before it ("spot no, H100 yes")."""
+    ends = {"COMMA", "STOP"}
+    follows = tags[at - 1] not in {*ends, "COLON", "AND", "BUT"}
+    return follows and (at + 1 == len(tags) or tags[at + 1] in ends)
 
 
 def _leaving(before: list[Token]) -> int | None:
@@ -126,7 +140,7 @@ def level(text: str) -> str:
     plain = _OWNED_PLACE.sub(r"\2 of \1", plain)
     for pattern, written_out in _CONTRACTIONS:
         plain = pattern.sub(written_out, plain)
-    return plain
+    return in_digits(plain)
 
 
 def _words(plain: str) -> list[Token]:
@@ -158,6 +172,9 @@ def _split(word: str) -> list[Token]:
     parts = re.split(r"[-/]", word)
     if len(parts) == 2 and parts[0] in _PLACES:  # noqa: PLR2004 rack-12
         return [Token(part, NAME) for part in parts]
+    slips = tuple(correct(part) for part in parts)
+    if len(parts) > 1 and slips != tuple(parts) and slips in LEXICON:
+        return [Token(part, NAME) for part in slips]
     if len(parts) > 1 and _comes_apart(parts):
         if "/" in word and "-" not in word and tuple(parts) not in LEXICON:
             return [t for part in parts for t in (Token("/", "AND"), *_split(part))][1:]

@@ -1,7 +1,8 @@
 """The words that hints are made of: phrases by tag, separated by commas.
 
 A tag may carry a value after a colon (``FEATURE:spot``). ``~`` after a verb stands for its regular
-forms (``avoid~``: avoid, avoids, avoided, avoiding). The longest phrase wins. To teach the parser a
+forms (``avoid~``: avoid, avoids, avoided, avoiding), ``{this|that}`` for either. The longest phrase
+wins. To teach the parser a
 synonym, add it here; hyphens count as spaces.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 PHRASES: dict[str, str] = {
     # --- how much it counts (complete list: docs/hint-labels.md) ---
     "LOW": """
+        {low|lower|lowest} prio,
         if possible, where possible, when possible, whenever possible, wherever possible, if at
         all possible, if it is possible, if that is possible, ideally, ideal, maybe, perhaps,
         possibly, might, might be nice, might be good, try~, try to, attempt~, best effort, best
@@ -19,8 +21,7 @@ PHRASES: dict[str, str] = {
         convenient, where convenient, if feasible, where feasible, when feasible, if practical,
         where practical, when practical, if practicable, if available, when available, where
         available, if there is one, if there are any, if any, if any are free, if any is free,
-        if there is room, if room allows, if there is space, if space allows, if capacity
-        allows, if it fits, if space permits, if capacity permits, would not mind, do not mind,
+        if it fits, would not mind, do not mind,
         low priority, lower priority, lowest priority, minor, less important, least important,
         less importantly, secondarily, secondary, all else being equal, all else equal, all
         things being equal, other things being equal, tie breaker, tiebreaker, as a tie breaker,
@@ -29,18 +30,29 @@ PHRASES: dict[str, str] = {
         strictly required, not strictly necessary, not absolutely necessary, not necessary, not
         mandatory, not a must, not a requirement, not a hard requirement, not a big deal, not
         crucial, not vital, no strong preference, no hard requirement, no requirement, not
-        urgent, would be nice, would be good, would be great, would be lovely, would be fine,
-        would be welcome, would be ideal, would be helpful, would be best, would be better,
-        would be preferable, would be preferred, would be perfect, would be useful, would be a
-        plus, would be cool, would be awesome, would be wonderful, would be excellent, would be
-        neat, would be appreciated, would be handy, would be super, would be a bonus, would be
-        nicer, would help, would be very nice, would be really nice, would be even better, would
-        be a nice bonus, could be nice, is a plus, a plus, light, lightly, gentle, gently, soft,
-        softly, soft preference, if you get the chance, if it is convenient, if it is available,
+        urgent, would help, is a plus, a plus, light, lightly, gentle, gently, soft, softly,
+        soft preference,
+        {would|could|will} {|really |certainly |also |still }be {|a |the |very |really |even |quite
+        |so |an }{nice|nicer|good|great|fine|best|better|ideal|perfect|lovely
+        |wonderful|fantastic|amazing|awesome|brilliant|terrific|excellent|superb|splendid|neat|cool
+        |sweet|super|handy|helpful|useful|welcome|pleasant|desirable|preferable|preferred
+        |appreciated|beneficial|plus|bonus|nice bonus|nice touch|dream|treat}, {would|could|will}
+        be {|really |so |very }{nice|nicer|good|great|fine|best|better|ideal|perfect|lovely
+        |wonderful|fantastic|amazing|awesome|brilliant|terrific|excellent|superb|splendid|neat|cool
+        |sweet|super|handy|helpful|useful|welcome|pleasant|desirable|preferable|preferred
+        |appreciated|beneficial|plus|bonus|nice bonus|nice touch|dream|treat} if
+        {it|we|they|this|you|i}, {would|could} {|really |very much }help,
+        {if|when|where|while|provided|as long as|so long as|assuming|in case} there {|is |are
+        }{|some
+        |any |enough |still }{room|space|capacity|room left|space left|capacity left},
+        {if|when|where|provided|as long as|assuming} {room|space|capacity} {allows|permits|is there
+        |is available},
+        if you get the chance, if it is convenient, if it is available,
         if it is feasible, if they are available, weak preference, slight preference, mild
         preference, small preference, marginally
     """,
     "HIGH": """
+        {high|higher|highest|top} prio,
         high priority, it has to, this has to, it has to be, this has to be, they have to, we
         have to, it needs, this needs, it needs to, this needs to, must, must be, must have,
         need~, required, require~, have to, has to, had to, got to, only, always, strict,
@@ -76,12 +88,15 @@ PHRASES: dict[str, str] = {
         stay off of, keep out, leave out, leave alone, prevent~, forbid, forbidden, disallow~,
         no go, anything but, anywhere but, everything but, all but, any but, except, except for,
         excepting, other than, detest~, averse to, minus, bypass~, bar, bars, off limits,
-        unwanted, undesirable, undesired, unsuitable, unacceptable, blacklist~, no good, evade~,
+        disabled, {turned|switched} off, unwanted, undesirable, undesired, unsuitable,
+        unacceptable, blacklist~, no good, evade~,
         sidestep~, dodge~, give a miss, rule out, rules out, ruling out, save for, bar from,
         with the exception of, keep clear, apart from the, aside from, not wanted, not welcome,
         discourage~, keep well off, out of, stay out
     """,
     "PREFER": """
+        nothing {but|except|other than}, {avoid|exclude|reject|skip} {everything|anything|all}
+        {except|except for|but|other than},
         pref, prefs, prefer~, preference for, preference, preferably, preferable, preference is,
         favor~, favour~, like, likes, love, loves, want~, would like, would love, wish~, choose,
         chooses, pick~, select~, choosing, use, uses, using, go for, opt for, rather have, would
@@ -112,6 +127,10 @@ PHRASES: dict[str, str] = {
         stagger~, shard~, topology spread
     """,
     "ONEPER": """
+        {at most|max|maximum|no more than|not more than|a maximum of|never more than}
+        {one|1|a single} {replica|pod|copy|instance|member|worker|of us|of them}
+        {per|on a|on each|on every|on any|on the same|on one|in a|in each|in every|in any|in one
+        |in the same},
         one per, one replica per, one pod per, 1 per, one copy per, one instance per, single
         replica per, one each per, max one per, at most one per, no more than one per, at most
         one replica per, no more than one replica per, one member per, at most 1 per, no more
@@ -157,7 +176,8 @@ PHRASES: dict[str, str] = {
         accompanying, join, joins, joining, united with, share with, bundled with, bundle with,
         on top of, same place as, hand in hand with, cohabit with, grouped with, group with, sit
         with, live with, run with, stay with, placed with, place with, placed together with, run
-        together with, adjacent with, keep with, kept with, packed with, on the nodes of, on the
+        together with, adjacent with, keep with, kept with, {|tightly |densely |closely }packed
+        {|tightly |closely }with, on the nodes of, on the
         node of, on the host of, on the same box as, neighbouring, neighboring, neighbour of,
         neighbor of, neighbors of, a neighbour of, a neighbor of, in tandem with, wherever
     """,
@@ -429,7 +449,7 @@ PHRASES: dict[str, str] = {
     "GPU": """
         gpu, gpus, accelerator, accelerators, card, cards, gpu devices, gpu device, graphics
         card, graphics cards, devices, graphics processors, gpu cards, gpu card, accelerator
-        cards, boards, device
+        cards, boards, device, superchip, superchips
     """,
     # --- kinds of node ---
     "FEATURE:spot": """
@@ -485,6 +505,9 @@ PHRASES: dict[str, str] = {
     "FEATURE:linux": "linux",
     "FEATURE:windows": "windows",
     "CPUONLY": """
+        {with |}{no|without|without a|without an|without any}
+        {gpu|gpus|accelerator|accelerators|graphics
+        card|graphics cards|gpu devices},
         cpu only, gpu less, gpuless, non gpu, no gpu, without gpus, without gpu, without a gpu,
         without any gpu, no gpus, plain cpu, with no gpu, with no gpus, without any gpus, non
         gpu nodes, cpu only nodes, cpu only machines
@@ -498,7 +521,7 @@ PHRASES: dict[str, str] = {
     "VENDOR:intel": "intel gpu, intel gpus",
     "FORM": """
         sxm, sxm4, sxm5, sxm2, pcie, pci e, nvl, pci express, sxm form factor, hgx, pcie
-        version, sxm version, superchip
+        version, sxm version
     """,
     # --- places and things ---
     "DOMAIN:zone": """
@@ -540,6 +563,7 @@ PHRASES: dict[str, str] = {
         guys, folks, endpoint, endpoints, fleet
     """,
     "REPLICA": """
+        copy,
         self, whole pool, entire pool, whole deployment, entire deployment, whole workload,
         everything we run, replica, replicas, copies, sibling, siblings, peers, each other, one
         another, itself, themselves, this pool, this deployment, my pods, our pods, our
@@ -582,6 +606,7 @@ PHRASES: dict[str, str] = {
     "NAMED": "named, called, by the name of, by the name, known as, name",
     # --- qualities ---
     "BALANCE": """
+        {evenly|equally} {use|uses|using|used|utilise|utilize|load},
         level the load, levels the load, level load, balance~, in balance, well balanced, load
         balanced, balance of, in proportion, proportional, proportionally, proportionate, even
         out, evened out, evens out, evening out, equalise~, equalize~, levelling, level out,
@@ -794,6 +819,7 @@ PHRASES: dict[str, str] = {
         impossible
     """,
     "REASON": """
+        {to |}{leave|leaving|keep|keeping} {room|space} for,
         because, because of, since, so that, in order to, in order that, due to, thanks to,
         owing to, as it is, as they are, as these are, as those are, as we are, such that, given
         that, for the sake of, in case of, as it has, as we have, as they have, which makes,
@@ -876,6 +902,7 @@ PHRASES: dict[str, str] = {
         corresponding, local
     """,
     "FILL": """
+        or nothing, or bust, or nothing at all,
         no exceptions, no exception, without exception, or newer, or later, no ifs, no buts,
         also, connected, attached, please, pls, plz, full stop, period, end of story, nothing
         else, nothing else will do, whichever, whichever is, overload, i, we, you, it, they, he,
@@ -887,7 +914,7 @@ PHRASES: dict[str, str] = {
         time, times, hour, way, ways, thing, things, spot on, case, cases, point, side, end,
         day, workload placement, matters, matter, matters a lot, matters most, a lot, lot,
         number, amount, level, sure, able, see, know, think, guess, say, tell, ask, mean, means,
-        said, one that, ones, ones that, simply, again, ever, if it, if we, if they, itself too,
+        said, one that, ones, ones that, simply, again, ever, itself too,
         doing, done, made, such as, e g, i e, etc, eg, ie, something, somebody, someone,
         anywhere, everywhere, location, locations, first choice, choice, option, options, mind,
         minded, hint, hints, note, my wish, wish list, reason, reasons, allow, allowed, allows,
