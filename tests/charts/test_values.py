@@ -88,6 +88,10 @@ from moorage_policies.errors import BadInputError
             id="unknown-strictness",
         ),
         pytest.param(
+            "admission.reservedPriorities", [{"name": "high"}],
+            "/admission/reservedPriorities/0", "namespaces", id="reserved-for-whom",
+        ),
+        pytest.param(
             "networkPolicy.apiServerPorts", [0], "/networkPolicy/apiServerPorts/0", "minimum",
             id="port-zero",
         ),

@@ -343,14 +343,32 @@ class Monitoring(Block):
     """Dashboards."""
 
 
+class ReservedPriority(Block):
+    """A priority class that only some namespaces may use."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+    """Name of the PriorityClass."""
+
+    namespaces: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=63)]], Field(max_length=256)
+    ]
+    """Namespaces whose pods and pools may have it; empty: none."""
+
+
 class Admission(Block):
-    """A guard against over-commit: two schedulers on one node do not see each other's pods."""
+    """Guards at the API server: against over-commit, and priorities for anybody.
+
+    Two schedulers on one node do not see each other's pods.
+    """
 
     require_scheduler: Literal["Off", "Warn", "Deny"] = "Off"
     """What happens to a new pod that asks for a managed resource of another scheduler."""
 
     exempt_namespaces: list[str] = ["kube-system"]
     """Namespaces that it does not watch; the release's own is exempt always."""
+
+    reserved_priorities: Annotated[list[ReservedPriority], Field(max_length=64)] = []
+    """Priority classes that only some namespaces may use; all others are free."""
 
 
 class Values(Block):
@@ -382,7 +400,7 @@ class Values(Block):
     """Rights of people."""
 
     admission: Admission = Admission()
-    """The guard against over-commit."""
+    """Guards at the API server."""
 
     network_policy: NetworkPolicy = NetworkPolicy()
     """Network policies."""

@@ -161,3 +161,119 @@ def test_the_guard_refuses_gpu_pods_of_another_scheduler(
     create("default", {"containers": [plain]}, "without-gpu")
     create("default", {**POD_WITH_GPU, "schedulerName": "moorage-scheduler"}, "ours")
     create("kube-system", POD_WITH_GPU, "exempt")
+
+
+def make_pool(priority: str) -> dict[str, Any]:
+    template = {"spec": {"containers": [{"name": "engine", "image": "example.com/engine:1"}]}}
+    role = {
+        "name": "serve",
+        "accelerators": [{"class": "H100", "count": 1}],
+        "template": template,
+    }
+    return {
+        "apiVersion": "moorage.dev/v1alpha1",
+        "kind": "GPUInferencePool",
+        "metadata": {"generateName": "pool-"},
+        "spec": {
+            "model": {"name": "m", "engine": "vllm"},
+            "priorityClassName": priority,
+            "roles": [role],
+        },
+    }
+
+
+def make_classes(plane: ControlPlane) -> None:
+    for name, value in (("reserved", 1000), ("metered", 1000), ("free", 10)):
+        path = f"/apis/scheduling.k8s.io/v1/priorityclasses/{name}"
+        kind = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass"}
+        plane.api.apply(path, {**kind, "metadata": {"name": name}, "value": value})
+
+
+def make_namespace(plane: ControlPlane, name: str) -> None:
+    metadata = {"name": name}
+    plane.api.apply(
+        f"/api/v1/namespaces/{name}",
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata},
+    )
+    account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
+    wait_until(partial(plane.api.answers, account), "its account is there", deadline_s=30.0)
+
+
+def test_a_reserved_priority_is_for_its_namespaces_alone(
+    plane: ControlPlane, run: Any, helm: Helm
+) -> None:
+    reserved = '[{"name": "reserved", "namespaces": ["chosen"]}]'
+    run(
+        "install", "moorage", str(helm.chart), f"--set-json=admission.reservedPriorities={reserved}"
+    )
+    make_classes(plane)
+    make_namespace(plane, "chosen")
+    make_namespace(plane, "others")
+    said: list[str] = []
+
+    def create(namespace: str, priority: str, kind: str) -> bool:
+        path = "pods" if kind == "pod" else "gpuinferencepools"
+        root = "/api/v1" if kind == "pod" else "/apis/moorage.dev/v1alpha1"
+        pod = {
+            "metadata": {"generateName": "p-"},
+            "spec": {**POD_WITH_GPU, "priorityClassName": priority},
+        }
+        try:
+            plane.api.create(
+                f"{root}/namespaces/{namespace}/{path}",
+                pod if kind == "pod" else make_pool(priority),
+            )
+        except RequestRefusedError as error:
+            said.append(str(error))
+            return False
+        return True
+
+    pools = "/apis/moorage.dev/v1alpha1/namespaces/others/gpuinferencepools"
+    wait_until(partial(plane.api.answers, pools), "pools are served", deadline_s=30.0)
+    wait_until(
+        lambda: not create("others", "reserved", "pod"), "the policy is in force", deadline_s=60.0
+    )
+    assert "namespace others may not use priority class reserved" in said[-1]
+    wait_until(
+        lambda: not create("others", "reserved", "pool"), "it knows pools, too", deadline_s=60.0
+    )
+    assert "namespace others may not use priority class reserved" in said[-1]
+    for kind in ("pod", "pool"):
+        assert create("chosen", "reserved", kind), said[-1]
+        assert create("others", "free", kind), said[-1]
+    for namespace in ("chosen", "others"):
+        plane.api.delete(f"/apis/moorage.dev/v1alpha1/namespaces/{namespace}/gpuinferencepools")
+
+
+def test_a_quota_limits_the_accelerators_of_a_priority(plane: ControlPlane) -> None:
+    """The quota of the install guide, on the control plane as it is: nothing of ours takes part."""
+    make_classes(plane)
+    make_namespace(plane, "limited")
+    scope = {"scopeName": "PriorityClass", "operator": "In", "values": ["metered"]}
+    quota = {
+        "metadata": {"name": "metered"},
+        "spec": {
+            "hard": {"requests.nvidia.com/gpu": "1"},
+            "scopeSelector": {"matchExpressions": [scope]},
+        },
+    }
+    quotas = "/api/v1/namespaces/limited/resourcequotas"
+    plane.api.create(quotas, quota)
+    wait_until(
+        lambda: bool(plane.api.get(f"{quotas}/metered").get("status", {}).get("used")),
+        "the quota is counted",
+        deadline_s=60.0,
+    )
+
+    def create(priority: str) -> None:
+        pod = {
+            "metadata": {"generateName": "p-"},
+            "spec": {**POD_WITH_GPU, "priorityClassName": priority},
+        }
+        plane.api.create("/api/v1/namespaces/limited/pods", pod)
+
+    create("metered")
+    with pytest.raises(RequestRefusedError, match="exceeded quota: metered"):
+        create("metered")
+    create("free")
+    create("free")
