@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ import urllib3
 
 from moorage_cli.control_plane import ControlPlane, ExtenderConfig, SchedulerConfig
 from moorage_cli.control_plane.ports import free_ports
-from moorage_cli.control_plane.processes import ProcessGroup, wait_until
+from moorage_cli.control_plane.processes import Component, ProcessGroup, wait_until
 from moorage_cli.manifests import SYSTEM_NAMESPACE, read_manifests
 from moorage_crds.names import SCHEDULER_NAME, ApiResource
 from moorage_crds.render import crd_manifests
@@ -69,6 +69,7 @@ class Installation:
 
     def __post_init__(self) -> None:
         self._processes = ProcessGroup(self.plane.directory, remove_directory=False)
+        self._environments: dict[str, Mapping[str, str]] = {}
         self._http = urllib3.PoolManager(timeout=5.0, retries=False)
 
     def __enter__(self) -> Self:
@@ -138,7 +139,7 @@ class Installation:
         """Start a solver; it answers once it is warm, which nothing waits for."""
         environment = {**os.environ, "MOORAGE_SOLVER_SOCKET": str(self.solver_socket)}
         command = [sys.executable, "-m", "moorage_extender.solver"]
-        self._processes.spawn(SOLVER, command, environment)
+        self._spawn(SOLVER, command, environment)
 
     def start_operator(self, name: str = OPERATOR, *, wait: bool = True, **settings: str) -> Door:
         """Start an operator; with ``wait``, return when it leads and has read the cluster."""
@@ -161,6 +162,11 @@ class Installation:
         """End one part, by default as a crash would."""
         self._processes.kill(name, signal_number)
         self.doors.pop(name, None)
+
+    def crash_and_restart(self, name: str) -> None:
+        """End one part as a crash would and start it again as it was; it is not waited for."""
+        component = self._processes.kill(name)
+        self._processes.spawn(name, component.command, self._environments[name])
 
     def log_tail(self, name: str) -> str:
         """Return the end of a part's log."""
@@ -194,7 +200,7 @@ class Installation:
         kubeconfig = self.plane.kubeconfig_for_service_account(SYSTEM_NAMESPACE, program)
         environment = {**os.environ, f"{prefix}_KUBECONFIG": str(kubeconfig), **settings}
         command = [str(Path(sys.executable).with_name(program))]
-        component = self._processes.spawn(name, command, environment)
+        component = self._spawn(name, command, environment)
         self.doors[name] = door
         if wait:
             wait_until(
@@ -204,6 +210,12 @@ class Installation:
                 component=component,
             )
         return door
+
+    def _spawn(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str]
+    ) -> Component:
+        self._environments[name] = environment
+        return self._processes.spawn(name, command, environment)
 
     def _answers(self, url: str) -> bool:
         try:

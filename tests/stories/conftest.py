@@ -290,6 +290,9 @@ class Arena:
     def annotate_pod(self, pod: str, value: str) -> None:
         self._patch_pod(pod, {"metadata": {"annotations": {"arena": value}}})
 
+    def label_pod(self, pod: str, value: str) -> None:
+        self._patch_pod(pod, {"metadata": {"labels": {"arena": value}}})
+
     def annotate_node(self, node: str, value: str) -> None:
         [name] = self.names(node)
         self.api.patch(f"/api/v1/nodes/{name}", {"metadata": {"labels": {"touched": value}}})

@@ -6,19 +6,23 @@ Extender, solver and operator run as processes of their own under their own Serv
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import pytest
+import urllib3
+from typer.testing import CliRunner
 
-from moorage_cli.control_plane import ControlPlane, NodeSpec
+from moorage_cli.control_plane import ControlPlane, NodeSpec, SchedulerConfig
 from moorage_cli.control_plane.errors import RequestRefusedError
-from moorage_cli.installation import EXTENDER, Installation
+from moorage_cli.doctor.command import app as doctor_app
+from moorage_cli.installation import EXTENDER, SOLVER, Installation
 from moorage_crds.names import (
     DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
     EVENTS,
     PLANS,
     PODS,
@@ -128,7 +132,8 @@ class Harbour:
         }
         if node is not None:
             spec["nodeSelector"] = {"kubernetes.io/hostname": self.node(node)}
-        template = {"metadata": {"labels": labels, **metadata}, "spec": spec}
+        metadata["labels"] = {**labels, **metadata.get("labels", {})}
+        template = {"metadata": metadata, "spec": spec}
         body = {
             "metadata": {"name": name},
             "spec": {
@@ -161,9 +166,14 @@ class Harbour:
             raise AssertionError(f"{error}\n{plans}\n{log}") from None
         return found
 
-    def pool(self, *, replicas: int, gpus: int, strategy: str = "SurgeFirst") -> None:
+    def pool(
+        self, *, replicas: int, gpus: int, strategy: str = "SurgeFirst", start: str = "0s"
+    ) -> None:
         """Apply the pool ``chat`` and wait until it is ready."""
-        template = {"spec": {"containers": [{"name": "engine", "image": "none"}]}}
+        template = {
+            "metadata": {"annotations": {"moorage.dev/simulated-start": start}},
+            "spec": {"containers": [{"name": "engine", "image": "none"}]},
+        }
         role = {
             "name": "worker",
             "replicas": replicas,
@@ -190,6 +200,64 @@ class Harbour:
     def chat(self) -> list[Json]:
         found = self.api.get(PODS.path(self.namespace), labelSelector=f"{POOL_LABEL}=chat")
         return [pod for pod in found["items"] if "deletionTimestamp" not in pod["metadata"]]
+
+    def on(self, node: str) -> list[Json]:
+        """Return the live pods of a node."""
+        query = {"fieldSelector": f"spec.nodeName={self.node(node)}"}
+        found = self.api.get(PODS.path(""), **query)["items"]
+        return [p for p in found if p["status"].get("phase") not in ("Succeeded", "Failed")]
+
+    def guard(self, name: str, **spec: Any) -> None:
+        """Create a disruption budget over a Deployment's pods and wait until it is in force."""
+        path = DISRUPTION_BUDGETS.path(self.namespace)
+        spec = {"selector": {"matchLabels": {"app": name}}, **spec}
+        self.api.create(path, {"metadata": {"name": f"guard-{name}"}, "spec": spec})
+        self.eventually(
+            lambda: (
+                self.api.get(f"{path}/guard-{name}").get("status", {}).get("observedGeneration")
+            ),
+            what="the budget is in force",
+        )
+
+    def wait_pending(self, name: str, count: int = 1) -> list[Json]:
+        """Return the pods once there are so many and none has a node."""
+
+        def look() -> list[Json] | None:
+            found = self.pods(name)
+            waiting = [pod for pod in found if not pod["spec"].get("nodeName")]
+            return found if len(found) == len(waiting) == count else None
+
+        found: list[Json] = self.eventually(look, what=f"{count} of {name} wait")
+        return found
+
+    def condition(self, pod: Json) -> Json:
+        """Return what the planner wrote onto the pod."""
+        path = PODS.path(self.namespace, pod["metadata"]["name"])
+
+        def look() -> Json | None:
+            conditions = self.api.get(path)["status"].get("conditions", ())
+            return next((c for c in conditions if c["type"] == "moorage.dev/Placement"), None)
+
+        found: Json = self.eventually(look, what="the pod carries the condition")
+        return found
+
+    def woken_after_s(self, gone: list[Json], name: str, since: str) -> float:
+        """Return how long after the last of these pods was gone the other was bound."""
+        uids = {pod["metadata"]["uid"] for pod in gone}
+        freed_s = bound_s = 0.0
+        for kind, pod in self.history(since):
+            if kind == "DELETED" and pod["metadata"]["uid"] in uids:
+                freed_s = to_seconds(pod["metadata"]["deletionTimestamp"])
+            for condition in pod["status"].get("conditions", ()):
+                told = (condition["type"], condition["status"])
+                if pod["metadata"]["labels"].get("app") == name and told == (
+                    "PodScheduled",
+                    "True",
+                ):
+                    bound_s = to_seconds(condition["lastTransitionTime"])
+        assert freed_s
+        assert bound_s
+        return bound_s - freed_s
 
     def plans(self) -> list[Json]:
         """Return the plans that touch this namespace, the oldest first."""
@@ -270,6 +338,10 @@ class Harbour:
         self.installation.plane.delete_nodes(self._nodes)
 
 
+def to_seconds(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp).timestamp()
+
+
 def is_ready(pod: Json) -> bool:
     conditions = pod["status"].get("conditions", ())
     told = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
@@ -294,33 +366,224 @@ def wait_planning(installation: Installation, eventually: Eventually) -> None:
     health = installation.doors[EXTENDER].health
 
     def look() -> bool:
-        return b"moorage_planner_ready 1.0" in installation.fetch(f"{health}/metrics")
+        try:
+            return b"moorage_planner_ready 1.0" in installation.fetch(f"{health}/metrics")
+        except urllib3.exceptions.HTTPError:
+            return False  # it was killed a moment ago
 
     eventually(look, what="the solver is warm", within_s=90)
+
+
+def scatter(harbour: Harbour, *, start: str = "0s", replicas_elsewhere: int = 4) -> list[Json]:
+    """Leave two GPUs free on each of two nodes, one of them beside the pool's only replica."""
+    harbour.nodes("a", "b", "c")
+    harbour.deployment("full", replicas_elsewhere, node="c")
+    harbour.deployment("left", 4, node="a")
+    harbour.pool(replicas=1, gpus=2, start=start)
+    [old] = harbour.chat()
+    assert old["spec"]["nodeName"] == harbour.node("b")
+    harbour.api.delete(DEPLOYMENTS.path(harbour.namespace, "left"))
+    harbour.eventually(
+        lambda: (
+            not harbour.api.get(PODS.path(harbour.namespace), labelSelector="app=left")["items"]
+        ),
+        what="left is gone",
+    )
+    harbour.deployment("half", 2, node="a")
+    return harbour.chat()
 
 
 def test_four_free_gpus_on_two_nodes_become_four_on_one_while_nobody_is_missed(
     harbour: Harbour,
 ) -> None:
     """(a) the planner writes the plan by itself, the pool's replica moves, the pod runs."""
-    harbour.nodes("a", "b", "c")
-    harbour.deployment("full", 4, node="c")
-    harbour.deployment("left", 2, node="a")
-    harbour.pool(replicas=1, gpus=2)
-    [old] = harbour.chat()
-    if old["spec"]["nodeName"] != harbour.node("b"):  # beside the other: one node is whole
-        harbour.api.delete(DEPLOYMENTS.path(harbour.namespace, "left"))
-        harbour.eventually(lambda: not harbour.pods("left"), what="left is gone")
-        harbour.deployment("right", 2, node="b")
-    before, since = harbour.chat(), harbour.revision()
-    began_s = time.monotonic()
+    before = scatter(harbour)
+    since = harbour.revision()
     harbour.deployment("wants-four", 4)
-    harbour.wait_ready("wants-four")
-    print(f"placed after {time.monotonic() - began_s:.1f} s")
+    [pod] = harbour.wait_ready("wants-four")
 
     plan = harbour.wait_plan("Completed")
     assert [move["kind"] for move in plan["spec"]["moves"]] == ["Move", "Place"]
     assert plan["spec"]["certificate"]["status"] == "Optimal"
+    assert len(harbour.plans()) == 1
+    assert pod["spec"]["nodeName"] == harbour.node("b")
     assert harbour.fewest_ready(before, since, POOL_LABEL) == 1
-    [pod] = harbour.pods("wants-four")
-    assert "moves 1 pod" in harbour.told(pod["metadata"]["name"], "PlacementPlanned")
+    assert harbour.woken_after_s(before, "wants-four", since) <= 2
+    message = harbour.told(pod["metadata"]["name"], "PlacementPlanned")
+    assert plan["metadata"]["name"] in message
+    assert "moves 1 pod" in message
+
+
+def test_lower_priorities_on_two_nodes_make_room_that_no_single_node_could(
+    harbour: Harbour,
+) -> None:
+    """(b) one node would have to lose an equal; instead the equal moves and two lower ones go."""
+    harbour.nodes("a", "b")
+    harbour.deployment("low-a", 2, node="a", priority="plan-low")
+    harbour.deployment("low-b", 2, node="b", priority="plan-low")
+    harbour.pool(replicas=2, gpus=2)
+    before, since = harbour.chat(), harbour.revision()
+    harbour.deployment("wants-four", 4)
+    harbour.wait_ready("wants-four")
+
+    plan = harbour.wait_plan("Completed")
+    kinds = sorted(move["kind"] for move in plan["spec"]["moves"])
+    assert kinds == ["Evict", "Evict", "Move", "Place"]
+    assert harbour.fewest_ready(before, since, POOL_LABEL) == 2
+    evicted = {pod["metadata"]["uid"] for _, pod in harbour.history(since) if was_evicted(pod)}
+    assert len(evicted) == 2  # both by the Eviction API, nobody by kube-scheduler
+
+
+def test_what_cannot_be_is_proven_and_the_node_that_was_named_places_it(harbour: Harbour) -> None:
+    """(c) and (e): the relaxations are named; a budget that opens is one of them."""
+    harbour.nodes("a")
+    harbour.deployment("full", 4, node="a", priority="plan-low")
+    harbour.guard("full", maxUnavailable=0)
+    harbour.deployment("wants-four", 4)
+    [pod] = harbour.wait_pending("wants-four")
+    message = harbour.told(pod["metadata"]["name"], "PlacementInfeasible")
+    assert message.startswith("no rearrangement can place this pod (proven")
+    assert "budget" in message
+    assert "add one node of class NVIDIA-H100-80GB-HBM3" in message
+    condition = harbour.condition(pod)
+    assert (condition["status"], condition["message"]) == ("False", message)
+    assert harbour.plans() == []
+    harbour.nodes("b")
+    [placed] = harbour.wait_ready("wants-four")
+    assert placed["metadata"]["uid"] == pod["metadata"]["uid"]
+    assert placed["spec"]["nodeName"] == harbour.node("b")
+
+
+def test_a_gang_of_four_gets_all_its_places_or_none(harbour: Harbour) -> None:
+    """(d) three would fit at first, and none of them is bound until all four are."""
+    harbour.nodes("a", "b")
+    harbour.deployment("some", 2, node="b")
+    since = harbour.revision()
+    harbour.deployment(
+        "gang", 2, replicas=4, labels={"moorage.dev/gang": "g"},
+        annotations={"moorage.dev/gang-size": "4"},
+    )  # fmt: skip
+    pods = harbour.wait_pending("gang", 4)
+    harbour.told(pods[0]["metadata"]["name"], "PlacementInfeasible")
+    bound = [p for _, p in harbour.history(since) if p["spec"].get("nodeName")]
+    assert [p for p in bound if p["metadata"]["labels"].get("app") == "gang"] == []
+    harbour.api.delete(DEPLOYMENTS.path(harbour.namespace, "some"))
+    harbour.wait_ready("gang", 4)
+    plan = harbour.wait_plan("Completed")
+    assert [move["kind"] for move in plan["spec"]["moves"]] == ["Place"] * 4
+
+
+def test_a_budget_that_closes_after_the_plan_ends_it_with_the_reason(harbour: Harbour) -> None:
+    """(e) recommended, then approved when the budget is closed: it waits, and is aborted."""
+    api = harbour.api
+    api.patch(POLICIES.path("", "default"), {"spec": {"actuation": "Recommend"}})
+    try:
+        harbour.nodes("a")
+        [low] = harbour.deployment("full", 4, node="a", priority="plan-low")
+        harbour.deployment("wants-four", 4)
+        plan = harbour.eventually(lambda: next(iter(harbour.plans()), None), what="a proposal")
+        assert plan["spec"]["mode"] == "Recommend"
+        harbour.guard("full", maxUnavailable=0)
+        name = plan["metadata"]["name"]
+        api.patch(PLANS.path("", name), {"spec": {"mode": "Auto"}})
+        ended = harbour.wait_plan("Aborted")
+        [condition] = ended["status"]["conditions"]
+        assert condition["reason"] == "BudgetClosed"
+        [still] = harbour.pods("full")
+        assert still["metadata"]["uid"] == low["metadata"]["uid"]
+    finally:
+        api.patch(POLICIES.path("", "default"), {"spec": {"actuation": "Auto"}})
+
+
+def test_planner_and_solver_killed_in_the_middle_change_nothing(harbour: Harbour) -> None:
+    """(f) killed while the replacement starts: the plan goes on, its room stays kept."""
+    before = scatter(harbour, start="3s")
+    since = harbour.revision()
+    harbour.deployment("wants-four", 4)
+    harbour.eventually(lambda: len(harbour.chat()) == 2, what="the replica is raised by one")
+    harbour.installation.crash_and_restart(EXTENDER)
+    harbour.installation.crash_and_restart(SOLVER)
+    harbour.wait_ready("wants-four")
+    harbour.wait_plan("Completed")
+    assert len(harbour.plans()) == 1
+    assert harbour.fewest_ready(before, since, POOL_LABEL) == 1
+
+
+def test_a_higher_priority_that_comes_during_a_plan_is_placed_and_nobody_is_lost(
+    harbour: Harbour,
+) -> None:
+    """(g) the plan's nodes are left alone; the newcomer takes a lower one's place elsewhere."""
+    before = scatter(harbour, start="2s")
+    since = harbour.revision()
+    harbour.deployment("wants-four", 4)
+    harbour.eventually(lambda: len(harbour.chat()) == 2, what="the replica is raised by one")
+    harbour.deployment("urgent", 4, priority="plan-high")
+    harbour.wait_ready("urgent")
+    harbour.eventually(
+        lambda: all(plan["status"].get("phase") in ENDED for plan in harbour.plans()),
+        what="every plan has ended",
+    )
+    assert harbour.fewest_ready(before, since, POOL_LABEL) == 1
+    assert len(harbour.chat()) == 1
+    for node in ("a", "b", "c"):
+        held = sum(map(gpus_of, harbour.on(node)))
+        assert held <= 4, node
+
+
+def test_without_a_solver_the_stock_scheduler_carries_on(harbour: Harbour) -> None:
+    """(h) preemption is not held back by a planner that cannot plan; doctor sees a stranger."""
+    installation = harbour.installation
+    harbour.nodes("a")
+    harbour.deployment("low", 4, node="a", priority="plan-low")
+    installation.stop(SOLVER)
+    try:
+        harbour.deployment("high", 4, priority="plan-high")
+        harbour.wait_ready("high")
+        assert harbour.plans() == []
+        stock = SchedulerConfig(("default-scheduler",))
+        installation.plane.start_scheduler(stock, name="default-scheduler")
+        try:
+            stranger(harbour)
+            assert "through another scheduler" in doctor(harbour)
+        finally:
+            installation.plane.stop_scheduler("default-scheduler")
+    finally:
+        installation.start_solver()
+
+
+def stranger(harbour: Harbour) -> None:
+    """Let the stock scheduler place a pod on a node of ours."""
+    harbour.nodes("b")
+    container = {
+        "name": "c",
+        "image": "none",
+        "resources": {"limits": {"nvidia.com/gpu": "1"}},
+    }
+    body = {
+        "metadata": {"name": "stranger"},
+        "spec": {"containers": [container], "tolerations": [{"operator": "Exists"}]},
+    }
+    harbour.api.create(PODS.path(harbour.namespace), body)
+    path = PODS.path(harbour.namespace, "stranger")
+    harbour.eventually(
+        lambda: harbour.api.get(path)["spec"].get("nodeName"), what="the stranger is bound"
+    )
+
+
+def doctor(harbour: Harbour) -> str:
+    """Return what `moorage doctor` prints about the cluster."""
+    kubeconfig = str(harbour.installation.plane.kubeconfig)
+    return CliRunner().invoke(doctor_app, ["--kubeconfig", kubeconfig, "--json"]).output
+
+
+def gpus_of(pod: Json) -> int:
+    limits = pod["spec"]["containers"][0].get("resources", {}).get("limits", {})
+    return int(limits.get("nvidia.com/gpu", 0))
+
+
+def was_evicted(pod: Json) -> bool:
+    conditions = pod["status"].get("conditions", ())
+    return any(
+        c["type"] == "DisruptionTarget" and c["reason"] == "EvictionByEvictionAPI"
+        for c in conditions
+    )

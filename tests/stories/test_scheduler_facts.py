@@ -257,6 +257,42 @@ def test_an_annotation_does_not_wake_a_pod_that_lacks_room_and_a_freed_gpu_does(
     arena.wait_bound("waits")
 
 
+def test_a_label_wakes_a_pod_that_an_extender_refused(arena: Any, scripted_extender: Any) -> None:
+    arena.nodes("only", gpus=1)
+    scripted_extender.scripts["filter"] = lambda r: refuse_all(
+        r, field="FailedAndUnresolvableNodes"
+    )
+    arena.start_scheduler(scripted_extender, ALL_VERBS)
+    arena.pod("refused", gpus=1)
+    arena.wait_unschedulable("refused")
+    del scripted_extender.scripts["filter"]
+    arena.label_pod("refused", "touched")
+    arena.wait_bound("refused")
+
+
+def test_the_end_of_a_gated_nominated_pod_wakes_a_pod_that_lacks_room_and_a_label_does_not(
+    arena: Any, scripted_extender: Any, eventually: Any
+) -> None:
+    """The pod stands for one whose preemption was vetoed: no event of its own would wake it."""
+    arena.nodes("only", gpus=1)
+    scripted_extender.scripts["preempt"] = lambda _: {"NodeNameToMetaVictims": {}}
+    arena.start_scheduler(scripted_extender, ALL_VERBS)
+    arena.pod("holder", gpus=1, priority=LOW)
+    arena.wait_bound("holder")
+    arena.pod("waits", gpus=1, priority=MIDDLE)
+    arena.wait_unschedulable("waits")
+    arena.label_pod("waits", "touched")
+    arena.pod("bell", gpus=0, priority=MIDDLE, schedulingGates=GATE)
+    arena.nominate("bell", "only")
+    arena.wait_scheduler_sees_pods()
+    asked = len(scripted_extender.asked("preempt", "waits"))
+    assert asked == 1
+    arena.delete_pod("bell")
+    eventually(
+        lambda: len(scripted_extender.asked("preempt", "waits")) > asked, what="it is tried again"
+    )
+
+
 @pytest.mark.parametrize(
     ("rival", "holds"),
     [

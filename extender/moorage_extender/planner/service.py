@@ -148,7 +148,12 @@ class Planner:
         """Return what makes earlier answers void when it changes."""
         open_nodes = sum(not node.unschedulable for node in snapshot.nodes)
         digest = hashlib.blake2b(snapshot.allocatable.tobytes(), digest_size=8).digest()
-        return (digest, open_nodes, self._ledger.ended, self.ctx.policy.version)
+        closed = frozenset(
+            (budget.namespace, budget.name)
+            for budget in self.ctx.budgets.current()
+            if budget.disruptions_allowed < 1
+        )
+        return (digest, open_nodes, closed, self._ledger.ended, self.ctx.policy.version)
 
     def _batch_params(self) -> BatchParams:
         settings, autoscaler = self.ctx.settings, self.ctx.policy.spec.node_autoscaler

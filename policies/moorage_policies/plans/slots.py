@@ -50,7 +50,12 @@ class Slot:
         return self.move.takes(pod) and pod.uid not in self.progress.siblings
 
     def is_filled(self, snapshot: Snapshot) -> bool:
-        """Return whether somebody has taken the place."""
+        """Return whether somebody has taken the place.
+
+        Before a move begins, an equal that sits on the target is one that was there before.
+        """
+        if self.move.kind == "Move" and not self.is_offered:
+            return False
         row = snapshot.node_index.get(self.node)
         return row is not None and any(self.takes(pod) for pod in snapshot.pods_on(row))
 

@@ -60,8 +60,8 @@ def test_every_account_is_asked_for_its_own_rights() -> None:
     described = {str(right) for right in rights}
     assert "moorage-system/moorage-extender: create pods/binding" in described
     assert "moorage-system/moorage-operator: list gpuinferencepools.moorage.dev" in described
-    lease = next(right for right in rights if right.resource == "leases" and right.name)
-    assert (lease.namespace, lease.name) == ("moorage-system", "moorage-operator")
+    leases = {(r.namespace, r.name) for r in rights if r.resource == "leases" and r.name}
+    assert leases == {("moorage-system", "moorage-operator"), ("moorage-system", "moorage-planner")}
 
 
 def test_doctor_sees_an_empty_cluster_and_then_its_installation(

@@ -47,6 +47,18 @@ def test_nobody_else_is_taken_for_the_replacement(move: Any, pod: Pod) -> None:
     assert barred_nodes(pod, slots, make_snapshot(NODES)) == {}
 
 
+def test_an_equal_that_sits_on_the_target_does_not_fill_a_place_that_nobody_was_sent_to(
+    move: Any,
+) -> None:
+    equal = newcomer("equal", node="b", ready=True)
+    snapshot = make_snapshot(NODES, [equal])
+    waits = open_slots([record(move(), phase="Waiting")], 1.0)
+    # b has 4 GPUs: the equal holds 2, the other 2 are kept
+    assert set(barred_nodes(newcomer("lower", owner=None, priority=-1), waits, snapshot)) == {"b"}
+    came = open_slots([record(move(), phase="Surging")], 1.0)
+    assert barred_nodes(newcomer("lower", owner=None, priority=-1), came, snapshot) == {}
+
+
 @pytest.mark.parametrize(
     ("priority", "gpus", "barred"),
     [
