@@ -174,6 +174,8 @@ class ContainerPort(Wire):
     """A port of a container; only host ports concern scheduling."""
 
     host_port: int = 0
+    container_port: int = 0
+    name: str = ""
 
 
 class Container(Wire):
@@ -244,6 +246,7 @@ class PodStatusObject(Wire):
     reason: str = ""
     conditions: tuple[Condition, ...] = ()
     nominated_node_name: str = ""
+    pod_ip: str = field(default="", name="podIP")
     start_time: datetime | None = None
     container_statuses: tuple[ContainerStatus, ...] = ()
     init_container_statuses: tuple[ContainerStatus, ...] = ()

@@ -46,6 +46,34 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.scaling_ticks = Counter(
+            "moorage_operator_scaling_ticks",
+            "Decisions about pools by verdict: hold, out, in, swap.",
+            ["verdict"],
+            registry=self.registry,
+        )
+        self.tick_seconds = Histogram(
+            "moorage_operator_scaling_tick_seconds",
+            "Time of one tick over all pools, reading and writing included.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.blind_pools = Gauge(
+            "moorage_operator_scaling_blind_pools",
+            "Pools of which a role cannot be read.",
+            registry=self.registry,
+        )
+        self.fairness_ratio = Gauge(
+            "moorage_operator_scaling_fairness_ratio",
+            "Jain's index of granted over wanted accelerators, when they were last short.",
+            registry=self.registry,
+        )
+        self.wanted = Gauge(
+            "moorage_operator_wanted_replicas",
+            "Replicas that a role should have.",
+            ["namespace", "pool", "role"],
+            registry=self.registry,
+        )
         self.leading = Gauge(
             "moorage_operator_leading",
             "1 while this replica holds the Lease.",

@@ -92,6 +92,18 @@ class OperatorSettings(Block):
     patience_s: Annotated[float, Field(ge=0, le=3600)] | None = None
     """Seconds that a refused pod waits before its replica may go to another accelerator class."""
 
+    scaling_tick_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+    """Seconds between two decisions about the replicas of pools that scale."""
+
+    metrics_timeout_s: Annotated[float, Field(gt=0, le=60)] | None = None
+    """Seconds that a pod may take to show its metrics."""
+
+    metrics_stale_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+    """Seconds after which a sample of a pod does not count any more."""
+
+    metrics_warm_up_s: Annotated[float, Field(ge=0, le=3600)] | None = None
+    """Seconds that a pod serves before its samples count."""
+
     retry_cap_s: Annotated[float, Field(gt=0, le=3600)] | None = None
     """Longest pause between tries of a pool that fails, seconds."""
 

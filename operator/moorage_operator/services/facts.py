@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from moorage_crds.names import ACCELERATOR_CLASS_LABEL, ROLE_LABEL
 from moorage_operator.children import Child
+from moorage_operator.services.scaling_note import ScalingNote
 from moorage_policies.pools.classes import Catalog
 from moorage_policies.state.snapshot import Snapshot
 from moorage_policies.types import Pod
@@ -27,6 +28,7 @@ class PoolFacts:
         now_s: Unix seconds.
         patience_s: seconds that a refused pod waits before its replica may change class.
         surges: replicas that running plans add, by name of the workload.
+        scaling: what scaling has to say, ``None`` before its first tick.
     """
 
     children: Mapping[tuple[str, str], Child]
@@ -39,6 +41,7 @@ class PoolFacts:
     now_s: float = 0.0
     patience_s: float = 15.0
     surges: Mapping[str, int] = field(default_factory=dict)
+    scaling: ScalingNote | None = None
 
     def pods_of(self, role: str, accelerator_class: str | None = None) -> tuple[Pod, ...]:
         """Return the pods of a role, or of its workload on one class."""

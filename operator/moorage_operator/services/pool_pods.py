@@ -7,14 +7,21 @@ from collections.abc import Callable, Iterable, Mapping
 from moorage_crds.convert import to_pod
 from moorage_crds.names import ACCELERATOR_CLASS_LABEL, POOL_LABEL, ROLE_LABEL
 from moorage_crds.objects import PodObject
-from moorage_operator.manifests.names import LWS_GROUP_INDEX_LABEL
+from moorage_operator.manifests.names import LWS_GROUP_INDEX_LABEL, LWS_WORKER_INDEX_LABEL
+from moorage_operator.services.pod_places import PodPlace, read_place
 from moorage_policies.errors import BadInputError
 from moorage_policies.ports import Reporter
 from moorage_policies.state.events import PodChanged, PodDeleted, PodsListed
 from moorage_policies.state.state import ClusterState
 from moorage_policies.types import Pod
 
-_LABELS = (POOL_LABEL, ROLE_LABEL, ACCELERATOR_CLASS_LABEL, LWS_GROUP_INDEX_LABEL)
+_LABELS = (
+    POOL_LABEL,
+    ROLE_LABEL,
+    ACCELERATOR_CLASS_LABEL,
+    LWS_GROUP_INDEX_LABEL,
+    LWS_WORKER_INDEX_LABEL,
+)
 _MESSAGE_LIMIT = 500
 _NO_PODS: Mapping[str, Pod] = {}
 
@@ -44,6 +51,8 @@ class PoolPods:
         self._reporter = reporter
         self._by_pool: dict[PoolKey, dict[str, Pod]] = {}
         self._refusals: dict[str, str] = {}
+        self.places: dict[str, PodPlace] = {}
+        """Where the pods that have an address show their metrics, by UID."""
         self._labels: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
 
     def __len__(self) -> int:
@@ -95,6 +104,7 @@ class PoolPods:
 
     def _remove(self, key: PoolKey, uid: str) -> None:
         self._refusals.pop(uid, None)
+        self.places.pop(uid, None)
         held = self._by_pool.get(key, {})
         pod = held.pop(uid, None)
         if pod is None:
@@ -106,6 +116,7 @@ class PoolPods:
             self._freed()
 
     def _read(self, item: PodObject) -> Pod | None:
+        place = read_place(item)
         self._trim(item)
         try:
             pod = to_pod(item)
@@ -113,6 +124,8 @@ class PoolPods:
             self._reporter.report("pod.unreadable", pod=item.metadata.name, error=str(error))
             return None
         self._note_refusal(pod, item)
+        if place.endpoint is not None:
+            self.places[pod.uid] = place
         return pod
 
     def _trim(self, item: PodObject) -> None:

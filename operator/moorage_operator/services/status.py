@@ -19,6 +19,7 @@ from moorage_operator.services.facts import PoolFacts
 from moorage_operator.services.hint_reading import ReadHint
 from moorage_operator.services.planning import PoolPlan
 from moorage_operator.services.progress import RoleProgress, measure_progress
+from moorage_operator.services.scaling_note import ScalingNote, note_of, to_text
 from moorage_policies.pools.problems import Problem
 
 LIMIT_REASONS = frozenset({"GpuLimitReached"})
@@ -68,6 +69,10 @@ def write_pool_status(verdict: Verdict, now: str) -> Json:
     """Return the pool's status."""
     pool, progress = verdict.pool, verdict.progress
     findings = [_valid(verdict), _placed(progress), _ready(verdict)]
+    note = None
+    if pool.spec.scaling is not None and pool.spec.scaling.mode == "Internal":
+        note = verdict.facts.scaling or note_of(pool)
+        findings += note.findings
     hint = {}
     if verdict.hint is not None:
         findings.append(verdict.hint.to_finding())
@@ -78,8 +83,16 @@ def write_pool_status(verdict: Verdict, now: str) -> Json:
         "desired": sum(p.desired for p in progress),
         "placed": sum(p.placed for p in progress),
         "ready": sum(p.ready for p in progress),
+        **({"scalingHistory": list(note.history)} if note and note.history else {}),
         "roles": {
-            p.name: _role_status(p, role, verdict.facts)
+            p.name: {
+                **_role_status(p, role, verdict.facts),
+                **(
+                    {"recommended": note.recommended[p.name]}
+                    if note and p.name in note.recommended
+                    else {}
+                ),
+            }
             for p, role in zip(progress, verdict.plan.roles, strict=True)
         },
         "conditions": write_conditions(
@@ -93,6 +106,7 @@ def write_role_status(
     plan: RolePlan,
     progress: RoleProgress,
     live: RoleObjectStatus,
+    verdict_note: ScalingNote | None = None,
     *,
     generation: int,
     now: str,
@@ -116,8 +130,26 @@ def write_role_status(
             now=now,
         ),
     }
+    floor = _manual_floor(pool, plan.role.name, verdict_note, live)
+    if floor is not None:
+        status["manualFloor"] = floor
     since = live.last_scale_time if live.desired == progress.desired else now
     return {**status, "lastScaleTime": since} if since else status
+
+
+def _manual_floor(
+    pool: GPUInferencePool, role: str, note: ScalingNote | None, live: RoleObjectStatus
+) -> Json | None:
+    """Return the floor that a manual scale left; before the first tick, what is there stays."""
+    if pool.spec.scaling is None or pool.spec.scaling.mode != "Internal":
+        return None
+    if note is None:
+        held = live.manual_floor
+        return None if held is None else {"replicas": held.replicas, "until": held.until}
+    floor = note.floors.get(role)
+    if floor is None:
+        return None
+    return {"replicas": floor.replicas, "until": to_text(floor.until_s)}
 
 
 def _role_status(progress: RoleProgress, plan: RolePlan, facts: PoolFacts) -> Json:

@@ -73,6 +73,7 @@ class Teller:
                 plan,
                 progress,
                 RoleObjectStatus.read(body.get("status") or {}),
+                verdict.facts.scaling,
                 generation=body["metadata"].get("generation", 0),
                 now=self._timestamp(),
             )

@@ -14,6 +14,7 @@ from moorage_operator.children import Child
 from moorage_operator.services.facts import PoolFacts
 from moorage_operator.services.plan_book import PlanBook
 from moorage_operator.services.pool_pods import PoolKey, PoolPods
+from moorage_operator.services.scaling_note import ScalingNote
 from moorage_operator.services.surroundings import Surroundings
 from moorage_policies.ports import Reporter
 from moorage_policies.state.state import ClusterState
@@ -75,6 +76,8 @@ class ClusterView:
         self.surroundings = Surroundings(self._state, self._wake_unsettled, self.wake_all, reporter)
         self.plans = PlanBook(wake_plan, self._wake_workload)
         self.pods = PoolPods(self._state, self._wake_for_pods, self._wake_unsettled, reporter)
+        self.scaling: dict[PoolKey, ScalingNote] = {}
+        """What scaling has to say of pools, for their statuses."""
         self.unsettled: set[PoolKey] = set()
         """Pools that lack something: a change of nodes, room or classes may help them."""
 
@@ -114,6 +117,7 @@ class ClusterView:
         if record is not None and record.uid == uid:
             del self._pools[key]
             self.unsettled.discard(key)
+            self.scaling.pop(key, None)
             self._wake(key)
 
     def put_child(self, child: Child, *, wake: bool = True) -> None:
@@ -168,7 +172,14 @@ class ClusterView:
             now_s=now_s,
             patience_s=patience_s,
             surges=self.plans.surges_in(key[0]),
+            scaling=self.scaling.get(key),
         )
+
+    def note_scaling(self, key: PoolKey, note: ScalingNote) -> None:
+        """Take what scaling has to say; a pool whose status says it already is not woken."""
+        if self.scaling.get(key) != note:
+            self.scaling[key] = note
+            self._wake(key)
 
     def workload(self, namespace: str, name: str) -> Child | None:
         """Return a pool's Deployment of this name, ``None`` when no pool has one."""

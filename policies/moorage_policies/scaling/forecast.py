@@ -27,13 +27,20 @@ def follow(track: Track, load: float, *, tick_s: float, horizon_s: float) -> Tra
     missed what was forecast for them one horizon before.
     """
     if track.ticks == 0:
-        return Track(level=load, error_ratio=FIRST_ERROR_RATIO, ticks=1)
+        return Track(level=load, last=load, sustained=load, error_ratio=FIRST_ERROR_RATIO, ticks=1)
     gain, slope_gain = _gain(tick_s, LEVEL_S), _gain(tick_s, TREND_S)
     level = track.level + track.trend_per_s * tick_s
     level = max(0.0, level + gain * (load - level))
     growth_per_s = (level - track.level) / tick_s
     trend = track.trend_per_s + slope_gain * (growth_per_s - track.trend_per_s)
-    moved = replace(track, level=level, trend_per_s=trend, ticks=track.ticks + 1)
+    moved = replace(
+        track,
+        level=level,
+        trend_per_s=trend,
+        last=load,
+        sustained=min(load, track.last),
+        ticks=track.ticks + 1,
+    )
     return _settle(moved, load, tick_s, max(1, round(horizon_s / tick_s)))
 
 

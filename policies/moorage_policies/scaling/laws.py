@@ -46,8 +46,7 @@ def remember(track: Track, reading: RoleReading, role: RoleParams, params: Param
     load = 0.0 if reading.sight == "idle" else reading.load
     horizon_s = role.start_up_s + params.tick_s
     moved = follow(track, load, tick_s=params.tick_s, horizon_s=horizon_s)
-    window_s = max(params.in_window_s, role.start_up_s)
-    ticks = max(1, math.ceil(window_s / params.tick_s))
+    ticks = _window_ticks(role, params)
     expected = _expected(moved, load, role, params)
     burst = _remember_burst(track, reading, expected, role, params)
     moved = replace(moved, burst=burst)
@@ -105,6 +104,8 @@ def _by_load(
         return Wish(need, need, reason, need)
     if kept >= have:
         return Wish(have, need, f"{text}: {have} carry it", have)
+    if len(track.needs) < _window_ticks(role, params):
+        return Wish(have, need, f"{text}: not looked at for long enough to take away", kept)
     if since_growth_s < params.cool_down_s:
         return Wish(have, need, f"{text}: {kept} would do, cooling down after growth", kept)
     step = max(1, math.floor(have * params.in_step_ratio))
@@ -135,7 +136,8 @@ def _expected(track: Track, load: float, role: RoleParams, params: Params) -> fl
     if not params.forecasts:
         return max(load, track.level)
     later = forecast(track, role.start_up_s + params.tick_s)
-    return max(track.level, later) * (1.0 + params.quantile_z * track.error_ratio)
+    smooth = max(track.level, later) * (1.0 + params.quantile_z * track.error_ratio)
+    return max(smooth, track.sustained)
 
 
 def _remember_burst(
@@ -156,6 +158,11 @@ def _remember_burst(
         return kept
     lacked = reading.ready * min(ratio, BURST_RATIO) - expected
     return max(kept, min(lacked, float(role.max_replicas)))
+
+
+def _window_ticks(role: RoleParams, params: Params) -> int:
+    window_s = max(params.in_window_s, role.start_up_s)
+    return max(1, math.ceil(window_s / params.tick_s))
 
 
 def _carry(load: float, burst: float, role: RoleParams, params: Params) -> int:

@@ -74,7 +74,10 @@ class Asked:
 
 
 def find_reach(
-    snapshot: Snapshot, asked: Sequence[Asked], kept: IntArray | None = None
+    snapshot: Snapshot,
+    asked: Sequence[Asked],
+    kept: IntArray | None = None,
+    taken: IntArray | None = None,
 ) -> tuple[RoleReach, ...]:
     """Return how many of the wished replicas have a place, role by role in turn.
 
@@ -85,9 +88,13 @@ def find_reach(
         snapshot: nodes, and the pods that sit on them; those going away still do.
         asked: what is wished for.
         kept: room that plans hold for others, shape ``(nodes, resources)``.
+        taken: the room that the placed replicas take is added to it.
     """
     free = snapshot.free.copy() if kept is None else snapshot.free - kept
+    offered = free.copy()
     placed, classes = _place(snapshot, asked, free)
+    if taken is not None:
+        taken += offered - free
     missing = [max(0, a.wished - a.have) - n for a, n in zip(asked, placed, strict=True)]
     after = _place_after_reclaim(snapshot, asked, missing, free) if any(missing) else placed
     return tuple(

@@ -12,6 +12,8 @@ class Track:
     Args:
         level: smoothed load, replicas.
         trend_per_s: its growth per second.
+        last: the load of the last tick.
+        sustained: what the load did not fall below in the last two ticks.
         error_ratio: standard error of the forecast at the horizon, as a part of the load.
         burst: replicas above the expected load that past bursts would have needed.
         promised: forecasts that are not due yet, oldest first.
@@ -21,6 +23,8 @@ class Track:
 
     level: float = 0.0
     trend_per_s: float = 0.0
+    last: float = 0.0
+    sustained: float = 0.0
     error_ratio: float = 0.0
     burst: float = 0.0
     promised: tuple[float, ...] = ()

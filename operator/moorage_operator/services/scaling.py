@@ -1,0 +1,429 @@
+"""Ticks: every pool under Internal scaling is read, decided on and, where it says Auto, scaled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from moorage_cluster.errors import ApiError
+from moorage_crds.conditions import METRICS_FRESH, SCALING_LIMITED
+from moorage_crds.names import ACCELERATOR_CLASS_LABEL, ROLE_LABEL
+from moorage_crds.pool import GPUInferencePool
+from moorage_operator.errors import NotLeadingError
+from moorage_operator.metrics import Metrics
+from moorage_operator.services.conditions import Finding
+from moorage_operator.services.facts import PoolFacts
+from moorage_operator.services.pool_pods import PoolKey
+from moorage_operator.services.scaling_acts import ScalingActs
+from moorage_operator.services.scaling_note import ManualFloor, ScalingNote, add_entry, note_of
+from moorage_operator.services.scaling_params import StartUps, params_of
+from moorage_operator.services.scaling_reading import (
+    AUTOSCALERS,
+    SampleBook,
+    find_floor,
+    find_writer,
+    observe,
+    role_child,
+    serving_endpoints,
+)
+from moorage_operator.services.scaling_room import (
+    choose_yielder,
+    find_growth,
+    held_gpus,
+    kept_by_plans,
+    priority_of,
+)
+from moorage_operator.services.view import ClusterView
+from moorage_operator.signals.profiles import profile_of
+from moorage_operator.signals.scrape import Scraper
+from moorage_policies.errors import BadInputError, UnavailableError
+from moorage_policies.ports import Reporter
+from moorage_policies.scaling import Observation, Params, State, Targets, begin, step
+from moorage_policies.scaling.joint import join
+from moorage_policies.scaling.reach import RoleReach, settle
+from moorage_policies.scaling.replay import Record
+from moorage_policies.scaling.shares import Claim
+from moorage_policies.scaling.step import frame_of
+from moorage_policies.types import Decision, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingSettings:
+    """How ticks run; see ``OperatorConfig``."""
+
+    tick_s: float = 15.0
+    stale_s: float = 45.0
+    warm_up_s: float = 30.0
+
+
+@dataclass(slots=True)
+class _Pool:
+    """What is remembered of one pool between ticks."""
+
+    generation: int
+    spec: GPUInferencePool
+    state: State
+    book: SampleBook = field(default_factory=SampleBook)
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One pool's tick on its way."""
+
+    key: PoolKey
+    pool: GPUInferencePool
+    facts: PoolFacts
+    params: Params
+    memory: _Pool
+    before: State
+    observation: Observation
+    decision: Decision[Targets]
+    blind: dict[str, str]
+    floors: dict[str, ManualFloor]
+    second_writer: str
+    priority: int
+    reach: tuple[RoleReach, ...] = ()
+
+    @property
+    def acts(self) -> bool:
+        """Return whether counts may be written."""
+        return self.pool.spec.actuation == "Auto" and not self.second_writer
+
+
+class ScalingService:
+    """Runs the ticks of all pools; what it remembers may be lost at any time.
+
+    Args:
+        view: the cluster as known.
+        scraper: reads pods.
+        acts: writes.
+        now_s: Unix seconds.
+        settings: how ticks run.
+        patience_s: see ``OperatorConfig.patience_s``.
+        metrics: counts and times.
+        reporter: hears of every decision that changes something.
+    """
+
+    def __init__(
+        self,
+        view: ClusterView,
+        scraper: Scraper,
+        acts: ScalingActs,
+        now_s: Callable[[], float],
+        settings: ScalingSettings,
+        *,
+        patience_s: float,
+        metrics: Metrics,
+        reporter: Reporter,
+    ) -> None:
+        self._view = view
+        self._scraper = scraper
+        self._acts = acts
+        self._now_s = now_s
+        self._settings = settings
+        self._patience_s = patience_s
+        self._metrics = metrics
+        self._reporter = reporter
+        self._pools: dict[PoolKey, _Pool] = {}
+        self._priorities: dict[PoolKey, int] = {}
+        self.starts = StartUps()
+        self.records: dict[PoolKey, Record] = {}
+        """The last decision of each pool, with all that it was made from."""
+
+    async def run(self) -> None:
+        """Tick until cancelled.
+
+        Raises:
+            NotLeadingError: another process leads now.
+        """
+        try:
+            while True:
+                began_s = self._now_s()
+                await self.tick()
+                took_s = self._now_s() - began_s
+                self._metrics.tick_seconds.observe(max(0.0, took_s))
+                await asyncio.sleep(max(0.1, self._settings.tick_s - took_s))
+        finally:
+            await self._scraper.close()
+
+    async def tick(self) -> None:
+        """Read, decide and write once for every pool."""
+        memories = self._select()
+        self._learn(memories)
+        await asyncio.gather(*(self._scrape(key, held) for key, held in memories.items()))
+        turns = [turn for key, held in memories.items() if (turn := self._decide(key, held))]
+        turns.sort(key=lambda turn: (-turn.priority, turn.key))
+        self._find_places(turns)
+        self._yield_one(turns)
+        for turn in turns:
+            await self._finish(turn)
+        self._metrics.blind_pools.set(sum(bool(turn.blind) for turn in turns))
+
+    def _select(self) -> dict[PoolKey, _Pool]:
+        """Return what is remembered of the pools that scale, read anew where their spec changed."""
+        found: dict[PoolKey, _Pool] = {}
+        for key, record in self._view.pools().items():
+            held = self._pools.get(key)
+            if record.is_terminating:
+                continue
+            if held is None or held.generation != record.generation:
+                try:
+                    spec = GPUInferencePool.read(msgspec.json.decode(record.body))
+                except BadInputError:
+                    continue  # the reconcile tells it
+                scaled = len(spec.spec.scaling.bounds) if spec.spec.scaling else 0
+                book = held.book if held else SampleBook()
+                held = _Pool(record.generation, spec, begin(scaled), book)
+            found[key] = held
+        self._pools = found
+        for gone in self.records.keys() - found.keys():
+            del self.records[gone]
+        return {key: held for key, held in found.items() if _scales(held.spec)}
+
+    def _learn(self, memories: dict[PoolKey, _Pool]) -> None:
+        for key, held in memories.items():
+            for pod in self._view.pods.of(key):
+                place = self._view.pods.places.get(pod.uid)
+                if place is not None and place.start_up_s is not None:
+                    name = pod.labels.get(ACCELERATOR_CLASS_LABEL, "")
+                    self.starts.learn(held.spec.spec.model.name, name, pod.uid, place.start_up_s)
+
+    async def _scrape(self, key: PoolKey, held: _Pool) -> None:
+        scaling = held.spec.spec.scaling
+        assert scaling is not None
+        facts = self._facts(key)
+        bounded = frozenset(bound.role for bound in scaling.bounds)
+        endpoints = serving_endpoints(
+            facts, self._view.pods.places, bounded, self._settings.warm_up_s
+        )
+        profile = profile_of(held.spec.spec.model.engine, scaling.metric)
+        samples = await self._scraper.fetch(endpoints, profile)
+        held.book.take(samples, frozenset(pod.uid for pod in facts.pods))
+
+    def _decide(self, key: PoolKey, held: _Pool) -> _Turn | None:
+        facts, pool = self._facts(key), held.spec
+        try:
+            params = params_of(pool, self.starts, self._settings.tick_s)
+        except BadInputError as error:
+            self._refuse(key, pool, str(error))
+            return None
+        children = {r.role: role_child(pool, r.role, facts) for r in params.roles}
+        if any(child is None or child.pool_replicas is None for child in children.values()):
+            return None  # the first reconcile makes them
+        floors: dict[str, ManualFloor] = {}
+        second = ""
+        for role, child in children.items():
+            assert child is not None
+            floor = find_floor(pool, child, facts.now_s)
+            if floor is not None:
+                floors[role] = floor
+            writer = find_writer(child)
+            if writer is not None and writer.name in AUTOSCALERS:
+                second = writer.name
+        observation, blind = observe(
+            pool,
+            facts,
+            params,
+            held.book,
+            floors,
+            stale_s=self._settings.stale_s,
+            grown_up=self._grown_up(facts),
+        )
+        before = held.state
+        held.state, decision = step(before, observation, params)
+        priority = priority_of(facts, self._priorities, key)
+        self._priorities[key] = priority
+        self._metrics.scaling_ticks.labels(decision.value.verdict).inc()
+        return _Turn(
+            key,
+            pool,
+            facts,
+            params,
+            held,
+            before,
+            observation,
+            decision,
+            blind,
+            floors,
+            second,
+            priority,
+        )
+
+    def _grown_up(self, facts: PoolFacts) -> frozenset[str]:
+        """Return the pods that served through their warm-up and two ticks."""
+        age_s = self._settings.warm_up_s + 2.0 * self._settings.tick_s
+        places = self._view.pods.places
+        roles = frozenset(pod.labels.get(ROLE_LABEL, "") for pod in facts.pods)
+        found = serving_endpoints(facts, places, roles, age_s)
+        return frozenset(endpoint.uid for endpoint in found)
+
+    def _find_places(self, turns: list[_Turn]) -> None:
+        """Cut growth to what has a place, the highest priority first."""
+        kept: IntArray | None = None
+        for turn in turns:
+            scaling = turn.pool.spec.scaling
+            assert scaling is not None
+            if not turn.acts or scaling.on_unplaceable == "Pending" or not _lacks(turn):
+                continue
+            if kept is None:
+                records = self._view.plans.records()
+                kept = kept_by_plans(records, turn.facts.snapshot, turn.facts.now_s)
+            grown = find_growth(turn.pool, turn.facts, turn.decision.value, kept, turn.priority)
+            kept = kept + grown.taken
+            turn.reach = grown.reach
+            turn.decision = settle(turn.decision, grown.reach, turn.params, turn.observation)
+
+    def _yield_one(self, turns: list[_Turn]) -> None:
+        """Let one pool give up one replica where another of higher priority found no place."""
+        short = [turn for turn in turns if any(r.missing for r in turn.reach)]
+        if not short:
+            return
+        claims = [_claim(turn, turns) for turn in turns]
+        place, shares = choose_yielder(claims, turns[0].facts.snapshot)
+        self._metrics.fairness_ratio.set(shares.fairness_ratio)
+        leaving = any(pod.terminating for turn in turns for pod in turn.facts.pods)
+        if place is None or leaving:
+            return
+        turn = turns[place]
+        if turn.acts and turn.priority < short[0].priority:
+            turn.decision = _give_up_one(turn, short[0].key)
+
+    async def _finish(self, turn: _Turn) -> None:
+        """Write the counts and tell; what fails is tried by the next tick."""
+        targets = turn.decision.value
+        live = self._view.scaling.get(turn.key) or note_of(turn.pool)
+        history = live.history
+        self._remember(turn)
+        for target in sorted(targets.roles, key=lambda t: t.replicas - t.before):
+            self._metrics.wanted.labels(*turn.key, target.role).set(target.replicas)
+            if target.replicas == target.before or not turn.acts:
+                continue
+            try:
+                wrote = await self._acts.set_count(turn.pool, target, turn.facts, turn.memory.book)
+            except NotLeadingError:
+                raise
+            except (ApiError, UnavailableError) as error:
+                self._reporter.report("scaling.refused", pool="/".join(turn.key), why=str(error))
+                break
+            if wrote:
+                history = add_entry(
+                    history,
+                    target.role,
+                    target.before,
+                    target.replicas,
+                    target.reason,
+                    turn.facts.now_s,
+                )
+                self._reporter.report(
+                    "scaling.scaled", pool="/".join(turn.key), why=turn.decision.reason
+                )
+        shown = {} if turn.acts else {t.role: t.replicas for t in targets.roles}
+        note = ScalingNote(_findings(turn), shown, turn.floors, history)
+        self._view.note_scaling(turn.key, note)
+
+    def _remember(self, turn: _Turn) -> None:
+        self.records[turn.key] = Record(
+            turn.before,
+            turn.observation,
+            turn.params,
+            turn.reach,
+            turn.decision.value,
+            turn.decision.reason,
+        )
+
+    def _refuse(self, key: PoolKey, pool: GPUInferencePool, why: str) -> None:
+        """Say that a spec cannot be scaled by; its counts stay."""
+        live = self._view.scaling.get(key) or note_of(pool)
+        finding = Finding(SCALING_LIMITED, holds=True, reason="InvalidScaling", message=why)
+        self._view.note_scaling(key, ScalingNote((finding,), {}, live.floors, live.history))
+
+    def _facts(self, key: PoolKey) -> PoolFacts:
+        return self._view.facts(key, now_s=self._now_s(), patience_s=self._patience_s)
+
+
+def _lacks(turn: _Turn) -> bool:
+    """Return whether a role wants more than it has placed."""
+    placed = {
+        target.role: sum(pod.node is not None for pod in turn.facts.pods_of(target.role))
+        for target in turn.decision.value.roles
+    }
+    return any(t.replicas > min(t.before, placed[t.role]) for t in turn.decision.value.roles)
+
+
+def _scales(pool: GPUInferencePool) -> bool:
+    scaling = pool.spec.scaling
+    return scaling is not None and scaling.mode == "Internal" and pool.spec.actuation != "Off"
+
+
+def _findings(turn: _Turn) -> tuple[Finding, ...]:
+    """Return the conditions; their words change only when something else is the matter."""
+    if turn.blind:
+        why = "; ".join(f"role {role}: {text}" for role, text in sorted(turn.blind.items()))
+        text = f"{why}; nothing is scaled in; check that the pods show metrics and can be reached"
+        fresh = Finding(METRICS_FRESH, holds=False, reason="Blind", message=text)
+    else:
+        fresh = Finding(
+            METRICS_FRESH, holds=True, reason="Measured", message="every role can be read"
+        )
+    targets = turn.decision.value
+    if turn.second_writer:
+        text = (
+            f"{turn.second_writer} writes the count of a role as well; remove that autoscaler or "
+            "set spec.scaling.mode to External; nothing is scaled meanwhile"
+        )
+        limited = Finding(SCALING_LIMITED, holds=True, reason="SecondWriter", message=text)
+    elif targets.limit:
+        reason = "NoPlace" if turn.reach else "Bounds"
+        limited = Finding(SCALING_LIMITED, holds=True, reason=reason, message=targets.limit)
+    else:
+        limited = Finding(
+            SCALING_LIMITED, holds=False, reason="Free", message="counts follow the load"
+        )
+    return fresh, limited
+
+
+def _claim(turn: _Turn, turns: list[_Turn]) -> Claim:
+    levels = sorted({other.priority for other in turns})
+    floor = sum(
+        max(role.min_replicas, turn.observation.floor_of(place)) * role.gpus
+        for place, role in enumerate(turn.params.roles)
+    )
+    missing = {reach.role: reach.missing for reach in turn.reach}
+    demand = sum(
+        (target.replicas + missing.get(target.role, 0)) * role.gpus
+        for target, role in zip(turn.decision.value.roles, turn.params.roles, strict=True)
+    )
+    offline = turn.pool.spec.scaling is not None and turn.pool.spec.scaling.sla is None
+    return Claim(
+        "/".join(turn.key),
+        turn.priority,
+        floor,
+        max(floor, demand),
+        held_gpus(turn.facts),
+        float(1 + levels.index(turn.priority)),
+        offline,
+    )
+
+
+def _give_up_one(turn: _Turn, taker: PoolKey) -> Decision[Targets]:
+    """Return the turn's decision with one replica less than it has, if its bounds allow."""
+    counts = [target.before for target in turn.decision.value.roles]
+    frame = frame_of(turn.params, turn.observation, is_blind=False)
+    spare = [place for place, low in enumerate(frame.lows) if counts[place] > low]
+    if not spare:
+        return turn.decision
+    most = max(spare, key=lambda place: counts[place])
+    budget = frame.cost_gpus(counts) - frame.gpus[most]
+    fewer = join(counts, replace(frame, max_gpus=budget))
+    if fewer is None:
+        return turn.decision
+    reason = f"yields to {'/'.join(taker)}, which is of higher priority and found no place"
+    roles = tuple(
+        replace(target, replicas=count, reason=reason)
+        for target, count in zip(turn.decision.value.roles, fewer, strict=True)
+    )
+    targets = replace(turn.decision.value, roles=roles, limit=reason)
+    return Decision(targets, reason, turn.decision.inputs)

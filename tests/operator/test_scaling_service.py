@@ -1,0 +1,425 @@
+"""Ticks over an API in memory: what is written, when nothing is, and what statuses say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from moorage_crds.names import POOLS, ROLES
+from moorage_operator.metrics import Metrics
+from moorage_operator.services.scaling import ScalingService, ScalingSettings
+from moorage_operator.services.scaling_acts import ScalingActs
+from moorage_operator.services.writing import Writer
+from moorage_operator.signals.profiles import MetricProfile
+from moorage_operator.signals.scrape import Endpoint
+from moorage_policies.scaling.replay import Record, replay
+from moorage_policies.scaling.samples import PodSample
+
+Json = dict[str, Any]
+NS = "team"
+TICK_S = 15.0
+
+
+class Engines:
+    """Every pod's numbers, driven by the test; stands where the scraper is."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.tokens_per_s = 0.0
+        self.answers = True
+        self.counters: dict[str, float] = {}
+
+    async def fetch(self, endpoints: Sequence[Endpoint], _: MetricProfile) -> dict[str, PodSample]:
+        decode = [e for e in endpoints if "decode" in e.uid or "server" in e.uid]
+        for endpoint in decode:
+            share = self.tokens_per_s * TICK_S / len(decode)
+            self.counters[endpoint.uid] = self.counters.get(endpoint.uid, 0.0) + share
+        if not self.answers:
+            return {}
+        return {
+            e.uid: PodSample(
+                e.uid,
+                self.now_s,
+                {
+                    "running": 1.0 if self.tokens_per_s else 0.0,
+                    "waiting": 0.0,
+                    "prompt_tokens": self.now_s if self.tokens_per_s else 0.0,
+                    "generated_tokens": self.counters.get(e.uid, 0.0),
+                },
+            )
+            for e in endpoints
+        }
+
+    async def close(self) -> None:
+        pass
+
+
+class Site:
+    """A bench with scaling: pods get addresses and are ready at once, ticks move the clock."""
+
+    def __init__(self, bench: Any) -> None:
+        self.bench = bench
+        self.engines = Engines()
+        self.events: list[str] = []
+        self.metrics = Metrics()
+        self.restart()
+
+    def restart(self) -> None:
+        bench = self.bench
+        bench.restart()
+
+        async def tell(_: Any, reason: str, message: str) -> None:
+            self.events.append(f"{reason}: {message}")
+
+        writer = Writer(bench.api, lambda: bench.leads, lambda _verb, _kind: None)
+        acts = ScalingActs(
+            bench.view, writer, bench.api, lambda: bench.leads, lambda _verb, _kind: None, tell
+        )
+        acts._mark_leavers = self._mark  # type: ignore[method-assign]
+        self.service = ScalingService(
+            bench.view,
+            self.engines,  # type: ignore[arg-type]
+            acts,
+            lambda: bench.now_s,
+            ScalingSettings(TICK_S, 45.0, 0.0),
+            patience_s=15.0,
+            metrics=self.metrics,
+            reporter=type("Silent", (), {"report": lambda *_, **__: None})(),
+        )
+
+    async def _mark(self, *_: Any) -> None:
+        """Pods of the bench are no objects of its API."""
+
+    def run_pods(self) -> None:
+        import datetime as dt
+
+        free = {node["metadata"]["name"]: 8 for node in self.bench.nodes}
+        for pod in self.bench.pods.values():
+            if node := pod["spec"].get("nodeName"):
+                free[node] -= _gpus(pod)
+
+        def place(pod: Json) -> str | None:
+            for name, gpus in free.items():
+                if gpus >= _gpus(pod):
+                    free[name] -= _gpus(pod)
+                    return name
+            return None
+
+        self.bench.run_pods(place=place)
+        since = dt.datetime.fromtimestamp(self.bench.now_s, dt.UTC).isoformat()
+        for pod in self.bench.pods.values():
+            pod["spec"]["containers"][0]["ports"] = [{"containerPort": 8000}]
+            if pod["spec"].get("nodeName"):
+                pod["status"].setdefault("podIP", "127.0.0.9")
+                for condition in pod["status"].get("conditions", ()):
+                    condition.setdefault("lastTransitionTime", since)
+
+    async def tick(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.bench.now_s += TICK_S
+            self.engines.now_s = self.bench.now_s
+            await self.settle()
+            await self.service.tick()
+            await self.settle()
+
+    async def settle(self) -> None:
+        self.bench.watch()
+        for key in list(self.bench.view.pools()):
+            await self.bench.settle(key[1])
+        self.run_pods()
+        for key in list(self.bench.view.pools()):
+            await self.bench.settle(key[1])
+
+    def count(self, role: str, pool: str = "llama") -> int:
+        path = ROLES.path(NS, f"{pool}-{role}")
+        return int(self.bench.api.objects[path]["spec"]["replicas"])
+
+    def counts(self) -> tuple[int, int]:
+        return self.count("prefill"), self.count("decode")
+
+    def pending(self) -> int:
+        return sum(not pod["spec"].get("nodeName") for pod in self.bench.pods.values())
+
+
+def _gpus(pod: Json) -> int:
+    return int(pod["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"])
+
+
+SCALING: Json = {
+    "target": "100",
+    "ratio": {"numerator": "prefill", "denominator": "decode", "min": "0.25", "max": "1"},
+    "bounds": [
+        {"role": "prefill", "minReplicas": 1, "maxReplicas": 6},
+        {"role": "decode", "minReplicas": 1, "maxReplicas": 12},
+    ],
+}
+
+
+@pytest.fixture
+def site(bench: Any) -> Site:
+    for number in range(4):
+        bench.add_node(f"extra-{number}")
+    return Site(bench)
+
+
+@pytest.fixture
+def new(site: Site, new_pool: Callable[..., Json], new_role: Callable[..., Json]) -> Any:
+    """Apply a pool of prefill and decode, 4 GPUs each, and let it start."""
+
+    async def make(name: str = "llama", scaling: Json | None = None, **spec: Any) -> None:
+        roles = [new_role("prefill", replicas=1), new_role("decode", replicas=2)]
+        made = new_pool(name, roles=roles, scaling={**SCALING, **(scaling or {})}, **spec)
+        site.bench.apply_pool(made)
+        await site.settle()
+        await site.tick(2)
+
+    return make
+
+
+async def test_both_roles_follow_the_load_in_one_decision(site: Site, new: Any) -> None:
+    await new()
+    site.engines.tokens_per_s = 500.0
+    await site.tick(3)
+    prefill, decode = site.counts()
+    assert decode >= 5
+    assert 0.25 * decode <= prefill <= decode
+    [first, second] = site.bench.pool()["status"]["scalingHistory"][-2:]
+    assert {first["role"], second["role"]} == {"prefill", "decode"}
+    assert first["time"] == second["time"]
+    assert any("Scaled: role decode" in event for event in site.events)
+    assert site.bench.condition("MetricsFresh")["status"] == "True"
+
+
+async def test_nothing_is_written_while_nothing_changes(site: Site, new: Any) -> None:
+    await new()
+    site.engines.tokens_per_s = 150.0
+    await site.tick(25)
+    before = len(site.bench.api.writes)
+    await site.tick(10)
+    assert len(site.bench.api.writes) == before
+
+
+@pytest.mark.parametrize("tokens_per_s", [0.0, 150.0, 600.0])
+async def test_no_replica_is_lost_when_the_metrics_stop(
+    site: Site, new: Any, tokens_per_s: float
+) -> None:
+    await new()
+    site.engines.tokens_per_s = tokens_per_s
+    await site.tick(4)
+    before = site.counts()
+    site.engines.answers = False
+    await site.tick(15)
+    assert all(after >= count for after, count in zip(site.counts(), before, strict=True))
+    fresh = site.bench.condition("MetricsFresh")
+    assert (fresh["status"], fresh["reason"]) == ("False", "Blind")
+    assert "decode" in fresh["message"]
+
+
+async def test_no_load_falls_to_the_least_after_the_delay(site: Site, new: Any) -> None:
+    bounds = [{**bound, "minReplicas": 0} for bound in SCALING["bounds"]]
+    await new(scaling={"bounds": bounds})
+    site.engines.tokens_per_s = 300.0
+    await site.tick(5)
+    site.engines.tokens_per_s = 0.0
+    await site.tick(15)
+    assert min(site.counts()) >= 1
+    await site.tick(10)
+    assert site.counts() == (0, 0)
+
+
+async def test_only_what_has_a_place_is_asked_for(site: Site, new: Any) -> None:
+    await new()
+    site.engines.tokens_per_s = 5000.0
+    for _ in range(10):
+        await site.tick()
+        assert site.pending() == 0
+    # six nodes of eight GPUs hold twelve replicas of four
+    assert sum(site.counts()) == 12
+    limited = site.bench.condition("ScalingLimited")
+    assert (limited["status"], limited["reason"]) == ("True", "NoPlace")
+
+
+async def test_pending_lets_a_node_autoscaler_see_the_demand(site: Site, new: Any) -> None:
+    await new(scaling={"onUnplaceable": "Pending"})
+    site.engines.tokens_per_s = 5000.0
+    await site.tick(5)
+    assert site.counts()[1] == 12
+    assert site.pending() > 0
+
+
+async def test_the_budget_is_kept_by_what_is_asked_for(site: Site, new: Any) -> None:
+    await new(maxGpus=24)
+    site.engines.tokens_per_s = 5000.0
+    for _ in range(10):
+        await site.tick()
+        assert sum(site.counts()) * 4 <= 24
+
+
+async def test_recommend_writes_the_status_only(site: Site, new: Any) -> None:
+    await new()
+    path = POOLS.path(NS, "llama")
+    site.bench.api.edit(path, lambda pool: pool["spec"].update(actuation="Recommend"))
+    before = site.counts()
+    site.engines.tokens_per_s = 700.0
+    await site.tick(5)
+    assert site.counts() == before
+    assert site.bench.pool()["status"]["roles"]["decode"]["recommended"] >= 7
+
+
+def scale_by_hand(site: Site, role: str, replicas: int, manager: str = "kubectl") -> None:
+    import datetime as dt
+
+    path = ROLES.path(NS, f"llama-{role}")
+    site.bench.api.edit(path, lambda live: live["spec"].update(replicas=replicas))
+    site.bench.api.objects[path]["metadata"]["managedFields"].append(
+        {
+            "manager": manager,
+            "operation": "Update",
+            "subresource": "scale",
+            "time": dt.datetime.fromtimestamp(site.bench.now_s, dt.UTC).isoformat(),
+            "fieldsV1": {"f:spec": {"f:replicas": {}}},
+        }
+    )
+
+
+async def test_a_manual_scale_is_a_floor_for_its_time(site: Site, new: Any) -> None:
+    await new(scaling={"manualFloorSeconds": 150})
+    site.engines.tokens_per_s = 100.0
+    scale_by_hand(site, "decode", 8)
+    await site.tick(8)
+    assert site.count("decode") == 8
+    floor = site.bench.api.objects[ROLES.path(NS, "llama-decode")]["status"]["manualFloor"]
+    assert floor["replicas"] == 8
+    await site.tick(15)
+    assert site.count("decode") < 8
+    assert "manualFloor" not in site.bench.api.objects[ROLES.path(NS, "llama-decode")]["status"]
+
+
+async def test_a_second_autoscaler_is_told_and_left_alone(site: Site, new: Any) -> None:
+    await new()
+    scale_by_hand(site, "decode", 5, manager="kube-controller-manager")
+    site.engines.tokens_per_s = 900.0
+    await site.tick(5)
+    assert site.count("decode") == 5
+    limited = site.bench.condition("ScalingLimited")
+    assert (limited["status"], limited["reason"]) == ("True", "SecondWriter")
+    assert "kube-controller-manager" in limited["message"]
+
+
+async def test_external_leaves_the_counts_alone(site: Site, new: Any) -> None:
+    external = {"mode": "External", "bounds": SCALING["bounds"]}
+    await new()
+    path = POOLS.path(NS, "llama")
+    site.bench.api.edit(path, lambda pool: pool["spec"].update(scaling=external))
+    before = site.counts()
+    site.engines.tokens_per_s = 900.0
+    await site.tick(10)
+    assert site.counts() == before
+
+
+async def test_an_unknown_time_zone_is_told_and_the_counts_stay(site: Site, new: Any) -> None:
+    await new()
+    window = {
+        "name": "day",
+        "role": "decode",
+        "minReplicas": 4,
+        "timezone": "Mars/Olympus",
+        "startTime": "00:00",
+        "endTime": "23:59",
+    }
+    path = POOLS.path(NS, "llama")
+    site.bench.api.edit(path, lambda pool: pool["spec"]["scaling"].update(schedules=[window]))
+    site.engines.tokens_per_s = 900.0
+    before = site.counts()
+    await site.tick(5)
+    assert site.counts() == before
+    limited = site.bench.condition("ScalingLimited")
+    assert limited["reason"] == "InvalidScaling"
+    assert "Mars/Olympus" in limited["message"]
+
+
+async def test_a_floor_of_the_day_raises_the_count(site: Site, new: Any) -> None:
+    window = {
+        "name": "always",
+        "role": "decode",
+        "minReplicas": 5,
+        "timezone": "Etc/UTC",
+        "startTime": "00:00",
+        "endTime": "23:59",
+    }
+    await new(scaling={"schedules": [window]})
+    await site.tick(2)
+    assert site.count("decode") == 5
+
+
+async def test_a_restarted_operator_takes_nothing_away_and_keeps_the_history(
+    site: Site, new: Any
+) -> None:
+    await new()
+    site.engines.tokens_per_s = 600.0
+    await site.tick(4)
+    before, history = site.counts(), site.bench.pool()["status"]["scalingHistory"]
+    site.restart()
+    await site.tick(3)
+    assert all(after >= count for after, count in zip(site.counts(), before, strict=True))
+    assert site.bench.pool()["status"]["scalingHistory"][-len(history) :] == history
+
+
+async def test_a_start_up_is_learnt_from_pods(site: Site, new: Any) -> None:
+    await new()
+    pod = next(iter(site.bench.pods.values()))
+    made_s = msgspec.convert(pod["metadata"]["creationTimestamp"], __import__("datetime").datetime)
+    assert made_s is not None
+    known = site.service.starts.known()
+    assert list(known) == [("m", "H100-80GB")]
+    assert 0.0 <= site.service.starts.expect_s("m", "H100-80GB") <= TICK_S
+
+
+async def test_a_live_decision_is_made_again_byte_for_byte(site: Site, new: Any) -> None:
+    await new()
+    site.engines.tokens_per_s = 5000.0
+    for _ in range(5):
+        await site.tick()
+        written = msgspec.json.encode(site.service.records[(NS, "llama")])
+        read = msgspec.json.decode(written, type=Record)
+        assert msgspec.json.encode(replay(read)) == written
+
+
+async def test_the_critical_pool_gets_its_floor_from_the_lowest(
+    site: Site, new: Any, new_pool: Callable[..., Json], new_role: Callable[..., Json]
+) -> None:
+    site.bench.priority_classes = ["high"]
+    await new("batch")
+    site.engines.tokens_per_s = 5000.0
+    await site.tick(8)
+    assert site.count("decode", "batch") + site.count("prefill", "batch") == 12
+    bounds = [
+        {"role": "prefill", "minReplicas": 1, "maxReplicas": 2},
+        {"role": "decode", "minReplicas": 3, "maxReplicas": 3},
+    ]
+    roles = [new_role("prefill", replicas=1), new_role("decode", replicas=3)]
+    scaling = {**SCALING, "bounds": bounds, "sla": {"itlMs": 50}}
+    critical = new_pool("critical", roles=roles, scaling=scaling, priorityClassName="high")
+    site.bench.apply_pool(critical)
+    await site.settle()
+    for pod in site.bench.pods.values():
+        if pod["metadata"]["labels"]["moorage.dev/pool"] == "critical":
+            pod["spec"]["priority"] = 1000
+    for _ in range(10):
+        await site.tick()
+        for pod in site.bench.pods.values():
+            if pod["metadata"]["labels"]["moorage.dev/pool"] == "critical":
+                pod["spec"]["priority"] = 1000
+    mine = [p for n, p in site.bench.pods.items() if n.startswith("critical-decode")]
+    assert sum(bool(pod["spec"].get("nodeName")) for pod in mine) == 3
+
+
+def test_records_tell_the_same_when_written_twice() -> None:
+    from moorage_policies.scaling import begin
+
+    state = begin(2)
+    assert msgspec.json.encode(state) == msgspec.json.encode(replace(state))
