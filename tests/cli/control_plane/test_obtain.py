@@ -179,7 +179,7 @@ def test_a_failing_build_shows_what_go_said_and_leaves_nothing(go_log: Path) -> 
 
 
 def test_without_go_the_remedy_is_named() -> None:
-    with pytest.raises(BuildFailedError, match=r"install Go 1\.24\.0 or newer.*KUBEBUILDER_ASSETS"):
+    with pytest.raises(BuildFailedError, match=r"install Go 1\.26\.0 or newer.*KUBEBUILDER_ASSETS"):
         obtain_binaries("1.34", ignore, hosts=None)
 
 
