@@ -20,6 +20,7 @@ from moorage_crds.fields import (
     LabelKey,
     LabelValue,
     Percent,
+    Priority,
     ResourceName,
     Seconds,
     Weight,
@@ -27,9 +28,16 @@ from moorage_crds.fields import (
 )
 
 POLICY_NAME = "default"
+PoolKey = Annotated[
+    str,
+    Field(
+        min_length=3, max_length=127, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9][-a-z0-9]*$"
+    ),
+]
 
 Scorer = Literal[
     "Fragmentation",
+    "Heterogeneity",
     "SoftConstraints",
     "Load",
     "Interference",
@@ -56,10 +64,46 @@ class ScorerSettings(Model):
     name: Scorer
     """Name of the scorer."""
     weight: Weight
-    """Its share in a node's score; 0 switches it off."""
+    """Its share in a node's score: 10 is the built-in share, 0 switches it off."""
     parameters: Annotated[dict[str, Decimal], Field(max_length=16, default_factory=dict)]
     """Parameters of the scorer, decimal strings; the scorer's page in the documentation lists
     them."""
+
+
+class ScorerWeight(Model):
+    """How much one scorer counts for some pods."""
+
+    name: Scorer
+    """Name of the scorer."""
+    weight: Weight
+    """Its share in a node's score: 10 is the built-in share, 0 switches it off."""
+
+
+class ScorerOverride(Model):
+    """Other weights for pods of some pools or priorities."""
+
+    model_config = with_rules(
+        Rule(
+            "!has(self.lowestPriority) || !has(self.highestPriority) || "
+            "self.lowestPriority <= self.highestPriority",
+            "must not be above highestPriority",
+            ".lowestPriority",
+        ),
+    )
+
+    name: ClassName
+    """Name of the override, for people."""
+    pools: Annotated[tuple[PoolKey, ...], Field(max_length=64, json_schema_extra=LIST_SET)] = ()
+    """Pools as namespace/name; empty: pods of all pools and of none."""
+    lowest_priority: Priority | None = None
+    """Priority from which on it holds."""
+    highest_priority: Priority | None = None
+    """Priority up to which it holds."""
+    scorers: Annotated[
+        tuple[ScorerWeight, ...],
+        Field(min_length=1, max_length=16, json_schema_extra=list_map("name")),
+    ]
+    """Scorers with other weights; those that are left out keep theirs."""
 
 
 class Hints(Model):
@@ -68,7 +112,7 @@ class Hints(Model):
     actuation: Actuation = "Auto"
     """Auto: they count. Recommend: they are read and shown. Off: they are not read."""
     weight: Weight = 10
-    """Their share in a node's score."""
+    """Their share in a node's score: 10 is the built-in share."""
 
 
 class Solver(Model):
@@ -157,6 +201,11 @@ class PolicySpec(Model):
         tuple[ScorerSettings, ...], Field(max_length=16, json_schema_extra=list_map("name"))
     ] = ()
     """Scorers with other than the built-in weights."""
+    scorer_overrides: Annotated[
+        tuple[ScorerOverride, ...], Field(max_length=32, json_schema_extra=list_map("name"))
+    ] = ()
+    """Other weights for pods of some pools or priorities; of several that hold for a pod, the later
+    ones win."""
     hints: Hints = Hints()
     """Placement wishes in plain words."""
     solver: Solver = Solver()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import structlog
+
+from moorage_crds.ranking import to_ranking_params
 from moorage_extender import wire
 from moorage_extender.config import Settings
 from moorage_extender.decisions import Decisions
@@ -18,13 +21,22 @@ from moorage_extender.node_lists import NodeList, decode_node_names
 from moorage_extender.planner.answers import Answers
 from moorage_extender.planner.books import MigrationBook, PolicyBook
 from moorage_extender.remembered import Remembered
+from moorage_policies.errors import BadInputError
 from moorage_policies.ports import Clock
-from moorage_policies.scoring import HintedNodes, Ranker
+from moorage_policies.scoring import (
+    Fairness,
+    HintedNodes,
+    Ranker,
+    disruptions_in,
+    weigh_disruptions,
+)
 from moorage_policies.state import ClusterState, Snapshot
 from moorage_policies.types import Pod
 
 PODS_SEEN = 4096
 FIRST_FAILURE_MEMORY_S = 3600.0
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class PodsSeen:
@@ -81,17 +93,40 @@ class Context:
         default_factory=lambda: Remembered(decode_node_names)
     )
     pods_seen: PodsSeen = field(default_factory=PodsSeen)
+    _ranked_by: int = 0
+    _disruptions: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         settings = self.settings
         self.state = ClusterState(assume_ttl_s=settings.assume_ttl_s)
         self.hints = Hints(self.metrics, self.wall_clock)
-        hinted = HintedNodes(self.hints.intents_of, self.hints.signals_of)
-        self.ranker = Ranker(settings.ranking_params(), self.clock, (hinted,))
+        told = (
+            HintedNodes(self.hints.intents_of, self.hints.signals_of),
+            Fairness(self._disruptions_of),
+        )
+        self.ranker = Ranker(settings.ranking_params(), self.clock, told)
         self.failed_binds = FailedBinds(settings.failed_bind_memory_s, self.clock)
         self.first_failures = FirstFailures(FIRST_FAILURE_MEMORY_S, self.wall_clock)
         self.kept_room = KeptRoom(self.wall_clock)
         self.decisions = Decisions(settings.decisions_kept)
+
+    def learn(self) -> None:
+        """Rank from now on by the policy as it is, and by what the cluster and its plans tell."""
+        if self._ranked_by != self.policy.version:
+            self._ranked_by = self.policy.version
+            try:
+                params = to_ranking_params(self.policy.spec, self.settings.ranking_params())
+            except BadInputError as error:
+                self.degraded("prioritize", "policy")
+                log.warning("policy does not rank", field=error.field, error=str(error))
+            else:
+                self.ranker.adopt(params)
+        disrupted = disruptions_in(self.kept_room.plans.values())
+        self._disruptions = weigh_disruptions(disrupted, self.wall_clock())
+        self.ranker.learn(self.state.snapshot())
+
+    def _disruptions_of(self, pod: Pod) -> float:
+        return self._disruptions.get(pod.owner.uid, 0.0) if pod.owner is not None else 0.0
 
     def degraded(self, verb: str, reason: str) -> None:
         """Count an answer that is less than it should be."""

@@ -132,13 +132,13 @@ async def _sweep(ctx: Context) -> None:
 async def _learn(ctx: Context, feed: Feed) -> None:
     """Learn the request mix now and then; set the heap aside once the cluster is in it."""
     await feed.wait_listed()
-    ctx.ranker.learn(ctx.state.snapshot())
+    ctx.learn()
     gc.collect()
     gc.freeze()  # tens of thousands of pods that no collection needs to walk through again
     log.info("listed", nodes=len(ctx.state.snapshot().nodes))
     while True:
         await asyncio.sleep(ctx.settings.learn_every_s)
-        ctx.ranker.learn(ctx.state.snapshot())
+        ctx.learn()
 
 
 def _export_sizes(ctx: Context) -> None:

@@ -398,6 +398,22 @@ REFUSED = [
     ),
     pytest.param(
         POLICIES,
+        {
+            "spec.scorerOverrides": [
+                {
+                    "name": "upside-down",
+                    "lowestPriority": 2,
+                    "highestPriority": 1,
+                    "scorers": [{"name": "Energy", "weight": 0}],
+                }
+            ]
+        },
+        "spec.scorerOverrides[0].lowestPriority",
+        "must not be above highestPriority",
+        id="priorities-upside-down",
+    ),
+    pytest.param(
+        POLICIES,
         {"spec.defragmentation.thresholdPercent": GONE},
         "spec.defragmentation.thresholdPercent",
         "goes with trigger Threshold, and only with it",

@@ -93,6 +93,15 @@ class Fragmentation:
             self._learner = MixLearner(accelerators, self._class_label, self._half_life_s)
         self._mixes = self._learner.learn(snapshot, now_s)
         self._pools.clear()
+        classes = snapshot.table.label(self._class_label).values
+        for resource in accelerators:  # now, so that no decision has to wait for it
+            if resource in snapshot.columns:
+                self._pool(resource, snapshot, classes)
+
+    @property
+    def mixes(self) -> Mapping[str, RequestMix]:
+        """Return the mix of each accelerator resource as last learned, nothing before."""
+        return self._mixes or {}
 
     def mix_for(self, pod: Pod, snapshot: Snapshot) -> RequestMix:
         """Return the mix that the pod is scored with, learned now if never before."""

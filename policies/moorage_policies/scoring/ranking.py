@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -10,7 +11,10 @@ import numpy as np
 
 from moorage_policies.errors import BadInputError
 from moorage_policies.ports import Clock
+from moorage_policies.scoring.energy import Draw, Energy
 from moorage_policies.scoring.fragmentation import Fragmentation
+from moorage_policies.scoring.heterogeneity import Heterogeneity
+from moorage_policies.scoring.mix import HALF_LIFE_S
 from moorage_policies.scoring.neighbours import PreferredNeighbours, SoftSpread
 from moorage_policies.scoring.soft import LocalImages, PreferredNodes, SoftTaints
 from moorage_policies.state import Snapshot
@@ -18,6 +22,9 @@ from moorage_policies.types import CPU, NVIDIA_GPU, Decision, FloatArray, IntArr
 
 Form = Literal["scores", "top-node", "deciding-filter"]
 
+POOL_LABEL = "moorage.dev/pool"
+"""Label of pods that names their pool."""
+LOWEST_PRIORITY, HIGHEST_PRIORITY = -(2**31), 2**31 - 1
 MAX_SCORE = 10
 MANY = 50
 EQUAL_WITHIN = 1e-9
@@ -29,8 +36,11 @@ DEFAULT_WEIGHTS: Mapping[str, float] = {
     "soft-spread": 4.0,
     "soft-taints": 6.0,
     "hints": 3.0,
-    "local-images": 0.5,
+    "heterogeneity": 0.75,
     "fragmentation": 1.0,
+    "local-images": 0.3,
+    "energy": 0.2,
+    "fairness": 0.2,
 }
 """What users and admins wrote outweighs everything else together; see README.md."""
 
@@ -49,30 +59,76 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class WeightOverride:
+    """Other weights for some pods.
+
+    Args:
+        weights: weight of each scorer that changes, by name.
+        pools: pools as ``namespace/name``; empty for all pods, those of no pool included.
+        lowest_priority: priority from which on it holds.
+        highest_priority: priority up to which it holds.
+    """
+
+    weights: Mapping[str, float]
+    pools: frozenset[str] = frozenset()
+    lowest_priority: int = LOWEST_PRIORITY
+    highest_priority: int = HIGHEST_PRIORITY
+
+    def covers(self, pod: Pod) -> bool:
+        """Return whether it holds for the pod."""
+        if not self.lowest_priority <= pod.priority <= self.highest_priority:
+            return False
+        return not self.pools or f"{pod.namespace}/{pod.labels.get(POOL_LABEL, '')}" in self.pools
+
+
+@dataclass(frozen=True, slots=True)
 class RankingParams:
-    """How scorers are joined.
+    """How scorers are joined, and what they are told once.
 
     Args:
         weights: weight of each scorer by name, at least 0; a scorer at 0 is not asked.
         accelerators: resources that count devices, the first is the default.
         form: ``scores`` spreads the totals over 0 to 10 and keeps 10 for the chosen node;
             ``top-node`` and ``deciding-filter`` give the chosen node 10 and the others 0.
+        overrides: other weights for some pods; of several that cover a pod, later ones win.
+        half_life_s: seconds after which a pod that is gone counts half in the mix of requests.
+        topology_levels: node label keys from the outermost level to the nearest.
+        draws: what accelerator classes draw, for ``energy``.
     """
 
     weights: Mapping[str, float] = field(default_factory=lambda: DEFAULT_WEIGHTS)
     accelerators: tuple[str, ...] = (NVIDIA_GPU,)
     form: Form = "top-node"
+    overrides: tuple[WeightOverride, ...] = ()
+    half_life_s: float = HALF_LIFE_S
+    topology_levels: tuple[str, ...] = ()
+    draws: Mapping[str, Draw] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.weights) - set(DEFAULT_WEIGHTS))
-        if unknown:
-            known = ", ".join(DEFAULT_WEIGHTS)
-            raise BadInputError(f"no scorer {unknown[0]!r}; there are {known}", field="weights")
-        for name, weight in self.weights.items():
-            if not 0 <= weight < float("inf"):
-                raise BadInputError(f"{weight} must be a number from 0 up", field=f"weights.{name}")
+        _check_weights(self.weights, "weights")
+        for position, override in enumerate(self.overrides):
+            _check_weights(override.weights, f"overrides[{position}].weights")
         if not self.accelerators:
             raise BadInputError("name at least one resource", field="accelerators")
+        if not self.half_life_s > 0:
+            raise BadInputError("must be more than 0 seconds", field="half_life_s")
+
+    def weights_of(self, pod: Pod) -> Mapping[str, float]:
+        """Return the weight of each scorer for one pod."""
+        if not self.overrides:
+            return self.weights
+        changed = [override.weights for override in self.overrides if override.covers(pod)]
+        return ChainMap(*map(dict, reversed(changed)), dict(self.weights))
+
+
+def _check_weights(weights: Mapping[str, float], field: str) -> None:
+    unknown = sorted(set(weights) - set(DEFAULT_WEIGHTS))
+    if unknown:
+        known = ", ".join(DEFAULT_WEIGHTS)
+        raise BadInputError(f"no scorer {unknown[0]!r}; there are {known}", field=field)
+    for name, weight in weights.items():
+        if not 0 <= weight < float("inf"):
+            raise BadInputError(f"{weight} must be a number from 0 up", field=f"{field}.{name}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,26 +189,39 @@ class Ranker:
             as affinity and before what only saves room.
     """
 
-    __slots__ = ("_clock", "_fragmentation", "_params", "_scorers")
+    __slots__ = ("_clock", "_fragmentation", "_heterogeneity", "_params", "_scorers", "_told")
 
     def __init__(self, params: RankingParams, clock: Clock, told: tuple[Scorer, ...] = ()) -> None:
-        self._params = params
         self._clock = clock
-        self._fragmentation = Fragmentation(params.accelerators)
-        scorers: tuple[Scorer, ...] = (
+        self._told = told
+        self.adopt(params)
+
+    @property
+    def params(self) -> RankingParams:
+        """Return how it ranks now."""
+        return self._params
+
+    def adopt(self, params: RankingParams) -> None:
+        """Rank in another way from now on; let it learn again before it is asked."""
+        self._params = params
+        self._fragmentation = Fragmentation(params.accelerators, half_life_s=params.half_life_s)
+        self._heterogeneity = Heterogeneity(levels=params.topology_levels)
+        self._scorers: tuple[Scorer, ...] = (
             PreferredNodes(),
             PreferredNeighbours(),
             SoftSpread(),
             SoftTaints(),
-            *told,
+            *self._told,
+            self._heterogeneity,
             self._fragmentation,
             LocalImages(),
+            Energy(params.draws),
         )
-        self._scorers = tuple(s for s in scorers if params.weights.get(s.name, 0) > 0)
 
     def learn(self, snapshot: Snapshot) -> None:
         """Take what scorers learn from the cluster (the request mix) from this snapshot."""
         self._fragmentation.learn(snapshot, self._clock())
+        self._heterogeneity.learn(self._fragmentation.mixes, snapshot)
 
     def rank(
         self, pod: Pod, snapshot: Snapshot, rows: IntArray, *, deadline_s: float = float("inf")
@@ -179,13 +248,15 @@ class Ranker:
     def _ask(
         self, pod: Pod, snapshot: Snapshot, rows: IntArray, deadline_s: float
     ) -> tuple[tuple[Part, ...], tuple[str, ...]]:
+        weights = self._params.weights_of(pod)
+        asked = [scorer for scorer in self._scorers if weights.get(scorer.name, 0) > 0]
         parts: list[Part] = []
-        for position, scorer in enumerate(self._scorers):
+        for position, scorer in enumerate(asked):
             if self._clock() >= deadline_s:
-                return tuple(parts), tuple(s.name for s in self._scorers[position:])
+                return tuple(parts), tuple(s.name for s in asked[position:])
             values = scorer.score(pod, snapshot, rows)
             if values is not None:
-                parts.append(Part(scorer.name, self._params.weights[scorer.name], values))
+                parts.append(Part(scorer.name, weights[scorer.name], values))
         return tuple(parts), ()
 
     def _choose(

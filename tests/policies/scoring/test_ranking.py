@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moorage_policies.errors import BadInputError
-from moorage_policies.scoring import DEFAULT_WEIGHTS, Ranker, Ranking, RankingParams
+from moorage_policies.scoring import (
+    DEFAULT_WEIGHTS,
+    Ranker,
+    Ranking,
+    RankingParams,
+    WeightOverride,
+)
 from moorage_policies.state import Snapshot
 from moorage_policies.testing import make_node, make_pod, make_snapshot
 from moorage_policies.types import (
@@ -183,8 +189,10 @@ def _asked_in_order() -> tuple[str, ...]:
         "preferred-neighbours",
         "soft-spread",
         "soft-taints",
+        "heterogeneity",
         "fragmentation",
         "local-images",
+        "energy",
     )
 
 
@@ -228,6 +236,46 @@ def test_bad_parameters_name_the_field(params: dict[str, object], field: str) ->
     with pytest.raises(BadInputError, match=field) as caught:
         RankingParams(**params)  # type: ignore[arg-type]
     assert caught.value.field == field
+
+
+OVERRIDES = (
+    WeightOverride({"fragmentation": 0.0}, pools=frozenset({"team/chat"})),
+    WeightOverride({"fragmentation": 2.0, "energy": 0.0}, lowest_priority=100),
+    WeightOverride({"fragmentation": 5.0}, frozenset({"team/chat"}), 100, 200),
+)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "pool", "priority", "expected"),
+    [
+        pytest.param("team", "chat", 0, (0.0, 0.2), id="by-pool"),
+        pytest.param("other", "chat", 0, (1.0, 0.2), id="a-pool-of-another-namespace"),
+        pytest.param("team", "", 100, (2.0, 0.0), id="by-priority"),
+        pytest.param("team", "chat", 100, (5.0, 0.0), id="later-ones-win"),
+        pytest.param("team", "chat", 201, (2.0, 0.0), id="above-the-highest"),
+    ],
+)
+def test_pools_and_priorities_may_have_weights_of_their_own(
+    namespace: str, pool: str, priority: int, expected: tuple[float, float]
+) -> None:
+    labels = {"moorage.dev/pool": pool} if pool else {}
+    pod = make_pod("new", namespace=namespace, labels=labels, priority=priority)
+    snapshot = make_snapshot([make_node("a"), make_node("b")], [make_pod("p", gpus=7, node="b")])
+    params = RankingParams(overrides=OVERRIDES)
+    weights = params.weights_of(pod)
+    assert (weights["fragmentation"], weights["energy"]) == expected
+    asked = {part.name: part.weight for part in _rank(pod, snapshot, params).parts}
+    assert asked.get("fragmentation", 0.0) == expected[0]
+
+
+def test_another_way_to_rank_holds_from_then_on() -> None:
+    snapshot = make_snapshot([make_node("a"), make_node("b")], [make_pod("p", gpus=7, node="b")])
+    ranker = Ranker(RankingParams(), lambda: 0.0)
+    pod, rows = make_pod("new"), np.array([0, 1])
+    assert {part.name for part in ranker.rank(pod, snapshot, rows).value.parts} == {"fragmentation"}
+    ranker.adopt(RankingParams(weights={"local-images": 1.0}, form="scores"))
+    after = ranker.rank(pod, snapshot, rows).value
+    assert (after.parts, after.form) == ((), "scores")
 
 
 def test_the_default_weights_keep_their_promise() -> None:
