@@ -85,10 +85,8 @@ class OperatorConfig(BaseSettings):
     """How long a closed disruption budget or a pod that shuts down is waited for, seconds."""
     plan_bind_deadline_s: Annotated[float, Field(gt=0, le=86_400)] = 600.0
     """How long a pod may take to be placed on the node that was kept for it, seconds."""
-<<<<<<< HEAD
     health_interval_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
     """Pause between two looks at the health of all nodes' accelerators, seconds."""
-=======
     scaling_tick_s: Annotated[float, Field(gt=0, le=3600)] = 15.0
     """Time between two decisions about the replicas of pools that scale, seconds."""
     metrics_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
@@ -97,7 +95,6 @@ class OperatorConfig(BaseSettings):
     """Age above which a sample of a pod does not count, seconds."""
     metrics_warm_up_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
     """How long a pod serves before its samples count, seconds."""
->>>>>>> bdde4f1 (Scale pools live: read pods, decide, ask only for what has a place, yield by priority)
     retry_cap_s: Annotated[float, Field(gt=0, le=3600)] = 300.0
     """Longest pause between tries of a pool that fails, seconds."""
     sweep_interval_s: Annotated[float, Field(gt=0)] = 600.0

@@ -14,14 +14,11 @@ from moorage_operator.config import OperatorConfig
 from moorage_operator.handlers.memo import Memo
 from moorage_operator.hinting import HintDoors, build_hints
 from moorage_operator.metrics import Metrics
-<<<<<<< HEAD
+from moorage_operator.scaling_doors import build_scaling
 from moorage_operator.services.health import HealthService
 from moorage_operator.services.health_book import HealthBook
 from moorage_operator.services.health_moves import HealthMoves
 from moorage_operator.services.health_writing import HealthWriter
-=======
-from moorage_operator.scaling_doors import build_scaling
->>>>>>> bdde4f1 (Scale pools live: read pods, decide, ask only for what has a place, yield by priority)
 from moorage_operator.services.plan_facts import PlanFacts
 from moorage_operator.services.plan_writing import PlanWriter
 from moorage_operator.services.plans import PlansService
@@ -56,11 +53,8 @@ class Doors:
     runner: Runner[PoolKey]
     plan_runner: Runner[str]
     hints: HintDoors
-<<<<<<< HEAD
     health: HealthService
-=======
     scaling: ScalingService
->>>>>>> bdde4f1 (Scale pools live: read pods, decide, ask only for what has a place, yield by priority)
     memo: Memo
     primed: asyncio.Event
     """Set once pools and role objects have been listed."""
@@ -119,14 +113,10 @@ def build_doors(
         metrics=metrics,
         reporter=reporter,
     )
-<<<<<<< HEAD
     book = HealthBook()
     health = _build_health(config, session, view, lease, metrics, book, reporter)
     watches = Watches(session, view, book, hints.of_pods, reporter)
-=======
     scaling = build_scaling(config, session, lease, view, writer, metrics, reporter)
-    watches = Watches(session, view, hints.of_pods, reporter)
->>>>>>> bdde4f1 (Scale pools live: read pods, decide, ask only for what has a place, yield by priority)
     _watch_gauges(metrics, wakeups, view, watches)
     _watch_health(metrics, health)
     return Doors(
@@ -140,11 +130,8 @@ def build_doors(
         runner=runner,
         plan_runner=plan_runner,
         hints=hints,
-<<<<<<< HEAD
         health=health,
-=======
         scaling=scaling,
->>>>>>> bdde4f1 (Scale pools live: read pods, decide, ask only for what has a place, yield by priority)
         memo=Memo(view, credentials),
         primed=asyncio.Event(),
         synced=asyncio.Event(),

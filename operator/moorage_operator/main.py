@@ -128,11 +128,8 @@ async def _reconcile(doors: Doors) -> None:
     async with asyncio.TaskGroup() as running:
         running.create_task(doors.runner.run(doors.config.workers))
         running.create_task(doors.plan_runner.run(doors.config.workers))
-<<<<<<< HEAD
         running.create_task(doors.health.run(doors.config.health_interval_s))
-=======
         running.create_task(doors.scaling.run())
->>>>>>> bdde4f1 (Scale pools live: read pods, decide, ask only for what has a place, yield by priority)
 
 
 async def _sweep_for_ever(doors: Doors) -> None:
