@@ -24,7 +24,15 @@ SUB_COMMANDS: Final[dict[str, SubCommand]] = {
     "doctor": SubCommand(
         "moorage_cli.doctor.command", "Check a cluster, and say what to do about each finding."
     ),
-    "plan": SubCommand("moorage_cli.plan.command", "Look at plans, let them run, stop them."),
+    "plan": SubCommand(
+        "moorage_cli.plan.command", "Show what the planner would do; look at plans, run, stop them."
+    ),
+    "snapshot": SubCommand(
+        "moorage_cli.snapshot.command", "Write what the planner sees to a file."
+    ),
+    "audit": SubCommand(
+        "moorage_cli.audit.command", "Check that a running cluster keeps the promises."
+    ),
     "why": SubCommand("moorage_cli.why.command", "Show why a pod was sent to its node."),
     "hints": SubCommand("moorage_cli.hints", "Show what a natural-language hint means."),
     "train": SubCommand(

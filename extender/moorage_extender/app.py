@@ -76,6 +76,12 @@ def make_health_app(ctx: Context, health: Health) -> FastAPI:
             json.encode(ctx.decisions.of_pod(namespace, pod)), media_type="application/json"
         )
 
+    @app.get("/debug/planner/snapshot", summary="The facts that the planner solved last")
+    async def planner_snapshot() -> Response:
+        if not ctx.last_snapshot:
+            return PlainTextResponse("nothing was solved yet", 404)
+        return Response(b"".join(ctx.last_snapshot), media_type="application/json")
+
     return app
 
 

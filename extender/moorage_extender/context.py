@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -68,6 +68,7 @@ class Context:
         clock: monotonic seconds, for deadlines and time-outs.
         wall_clock: Unix seconds, for ages of pods and records.
         why_not_ready: says what is missing before answers rest on facts, empty when nothing is.
+        last_snapshot: the facts that the planner solved last, encoded, in pieces.
         listed: says whether the cluster has been read once; before that, answers are neutral.
     """
 
@@ -87,6 +88,7 @@ class Context:
     policy: PolicyBook = field(default_factory=PolicyBook)
     migrations: MigrationBook = field(default_factory=MigrationBook)
     answers: Answers = field(default_factory=Answers)
+    last_snapshot: Sequence[bytes] = ()
     metrics: Metrics = field(default_factory=Metrics)
     pods_decoded: Remembered[Pod] = field(default_factory=lambda: Remembered(wire.decode_pod))
     names_decoded: Remembered[NodeList] = field(

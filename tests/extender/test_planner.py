@@ -150,6 +150,7 @@ async def test_a_plan_is_written_once_and_told(pier: Pier) -> None:
     assert said.message.startswith(f"plan {manifest['metadata']['name']} ")
     assert pier.ctx.answers.word_for(waiting()) == "serving"
     assert decode(pier.link.asked[0]).facts.wanted == (UID,)
+    assert b"".join(pier.ctx.last_snapshot) == pier.link.asked[0]
 
 
 async def test_nothing_is_planned_by_those_that_do_not_lead(pier: Pier) -> None:

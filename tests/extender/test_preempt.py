@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from moorage_extender.planner.answers import Said
 from moorage_policies.testing import make_node, make_pod
 from moorage_policies.types import DisruptionBudget, LabelSelector
 
@@ -97,3 +98,35 @@ async def test_candidates_without_victims_are_survived(extender: Any) -> None:
         request = _request()
         request["NodeNameToMetaVictims"] = {"a": {"Pods": empty, "NumPDBViolations": 0}}
         assert set(await _victims(extender, request)) <= {"a"}
+
+
+@pytest.mark.parametrize(
+    ("word", "passes_s"),
+    [
+        pytest.param(None, 3.0, id="while-it-thinks-for-the-delay"),
+        pytest.param("Planned", None, id="while-a-plan-serves-the-pod"),
+        pytest.param("Infeasible", 0.0, id="not-when-it-declined"),
+    ],
+)
+async def test_preemption_is_held_back_for_the_planner(
+    extender: Any, word: Any, passes_s: float | None
+) -> None:
+    pod = {**POD, "spec": {**POD["spec"], "schedulerName": "moorage-scheduler"}}
+    request = {**_request(a="v-a"), "Pod": pod}
+    extender.told([make_node("a")], [_victim("v-a", "a")])
+    answers = extender.ctx.answers
+    answers.enabled = True
+    if word is not None:
+        answers.say(POD["metadata"]["uid"], Said(word, ""))
+    passed_s = None
+    for second in range(10):
+        if passed_s is None and await _victims(extender, request):
+            passed_s = float(second)
+        extender.ctx.wall_clock.now_s += 1.0
+    assert passed_s == passes_s
+
+
+async def test_a_planner_that_does_not_plan_holds_nobody_back(extender: Any) -> None:
+    extender.told([make_node("a")], [_victim("v-a", "a")])
+    assert not extender.ctx.answers.enabled
+    assert await _victims(extender, _request(a="v-a")) == {"a": ["v-a"]}

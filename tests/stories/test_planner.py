@@ -10,16 +10,20 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3
 from typer.testing import CliRunner
 
+from moorage_cli.audit.command import app as audit_app
 from moorage_cli.control_plane import ControlPlane, NodeSpec, SchedulerConfig
 from moorage_cli.control_plane.errors import RequestRefusedError
 from moorage_cli.doctor.command import app as doctor_app
 from moorage_cli.installation import EXTENDER, SOLVER, Installation
+from moorage_cli.plan.command import app as plan_app
+from moorage_cli.snapshot.command import app as snapshot_app
 from moorage_crds.names import (
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
@@ -394,7 +398,7 @@ def scatter(harbour: Harbour, *, start: str = "0s", replicas_elsewhere: int = 4)
 
 
 def test_four_free_gpus_on_two_nodes_become_four_on_one_while_nobody_is_missed(
-    harbour: Harbour,
+    harbour: Harbour, tmp_path: Path
 ) -> None:
     """(a) the planner writes the plan by itself, the pool's replica moves, the pod runs."""
     before = scatter(harbour)
@@ -412,6 +416,10 @@ def test_four_free_gpus_on_two_nodes_become_four_on_one_while_nobody_is_missed(
     message = harbour.told(pod["metadata"]["name"], "PlacementPlanned")
     assert plan["metadata"]["name"] in message
     assert "moves 1 pod" in message
+    assert again(harbour, tmp_path) == plan["spec"]["moves"]
+    kubeconfig = str(harbour.installation.plane.kubeconfig)
+    audited = run(audit_app, "--kubeconfig", kubeconfig, "--looks", "2", "--every-s", "0.1")
+    assert "yes" in audited
 
 
 def test_lower_priorities_on_two_nodes_make_room_that_no_single_node_could(
@@ -568,6 +576,21 @@ def stranger(harbour: Harbour) -> None:
     harbour.eventually(
         lambda: harbour.api.get(path)["spec"].get("nodeName"), what="the stranger is bound"
     )
+
+
+def again(harbour: Harbour, directory: Path) -> list[Json]:
+    """Return the moves that come out of the snapshot that the planner solved last."""
+    installation, file = harbour.installation, directory / "snapshot.json"
+    run(snapshot_app, str(file), "--extender", installation.doors[EXTENDER].health)
+    [plan] = json.loads(run(plan_app, "--file", str(file), "--json"))["plans"]
+    moves: list[Json] = plan["spec"]["moves"]
+    return moves
+
+
+def run(app: Any, *arguments: str) -> str:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
 
 
 def doctor(harbour: Harbour) -> str:

@@ -1,4 +1,4 @@
-"""``moorage plan``: look at plans, let them run, stop them."""
+"""``moorage plan``: what the planner would do; look at plans, let them run, stop them."""
 
 from __future__ import annotations
 
@@ -26,9 +26,35 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ENDED = ("Completed", "Aborted", "Superseded")
 
 
-@app.callback()
-def plans() -> None:
-    """Look at plans, let them run, stop them."""
+@app.callback(invoke_without_command=True)
+def plans(
+    ctx: typer.Context,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="Snapshot that `moorage snapshot` wrote.", exists=True, dir_okay=False),
+    ] = None,
+    kubeconfig: Kubeconfig = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the search.", min=0)] = None,
+    work_s: Annotated[
+        float | None,
+        typer.Option(help="Effort of the search, in seconds of one core, about.", min=0.01),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the planner would do, from a snapshot or a live cluster; nothing is changed.
+
+    The sub-commands look at plans that were written, let them run and stop them.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    from moorage_cli.plan.make import load_snapshot, make_answer, render_answer, to_json
+
+    snapshot = load_snapshot(file, kubeconfig)
+    given = make_answer(snapshot, seed=seed, work_s=work_s)
+    if as_json:
+        typer.echo(to_json(given, snapshot.facts))
+    else:
+        Console().print(render_answer(given, snapshot.facts))
 
 
 @app.command("list")

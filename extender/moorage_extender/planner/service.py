@@ -63,7 +63,6 @@ class Planner:
         voice: what is written to the cluster.
         leads: whether this process plans now.
         reporter: hears what is decided.
-        last_snapshot: the facts that were solved last, encoded, in pieces.
     """
 
     ctx: Context
@@ -71,7 +70,6 @@ class Planner:
     voice: Voice
     leads: Callable[[], bool]
     reporter: Reporter
-    last_snapshot: Sequence[bytes] = ()
     _batch: Batch = field(default_factory=Batch)
     _solving: asyncio.Task[None] | None = None
     _asked_s: float = float("-inf")
@@ -195,14 +193,14 @@ class Planner:
 
     async def _ask(self, snapshot: Snapshot, waiting: Waiting) -> None:
         facts, params = self._facts(snapshot, waiting), self._params()
-        self.last_snapshot = await _encode(PlannerSnapshot(facts, params))
+        self.ctx.last_snapshot = await _encode(PlannerSnapshot(facts, params))
 
         async def write(answer: Answer) -> None:
             await self._write_plans(answer, facts)
             await self._tell(answer, is_final=False)
 
         answer = await self.link.ask(
-            self.last_snapshot,
+            self.ctx.last_snapshot,
             deadline_s=PATIENCE * params.work_s + SPARE_S,
             on_answer=write,
         )

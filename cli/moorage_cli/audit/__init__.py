@@ -1,0 +1,1 @@
+"""``moorage audit``: whether a running cluster keeps the promises."""

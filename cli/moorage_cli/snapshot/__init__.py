@@ -1,0 +1,1 @@
+"""``moorage snapshot``: what the planner sees, as a file."""
