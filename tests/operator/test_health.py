@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from moorage_operator.services.health import HealthService
 from moorage_operator.services.health_book import HealthBook
 from moorage_operator.services.health_moves import HealthMoves
 from moorage_operator.services.health_writing import HealthWriter, Standing
+from moorage_policies.errors import BadInputError
 from moorage_policies.plans import Move, Plan, PlanProgress, PlanRecord
 
 GPU = "nvidia.com/gpu"
@@ -200,6 +202,31 @@ async def test_a_new_leader_goes_on(
     assert clinic.out() == {"n1"}
     await clinic.look(after_s=1)
     assert clinic.out() == set()
+
+
+async def test_what_cannot_be_read_does_not_end_the_operator(clinic: Clinic) -> None:
+    answers = [BadInputError("is no policy", field="spec"), None]
+    pauses: list[float] = []
+
+    async def read() -> PolicySpec:
+        if (error := answers.pop(0)) is not None:
+            raise error
+        return policy()
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if not answers:
+            raise asyncio.CancelledError
+
+    facts: Any = SimpleNamespace(policy=read)
+    nobody: Any = SimpleNamespace()
+    service = HealthService(
+        clinic.book, facts, nobody, nobody, lambda: 0.0, clinic.heard, sleep=sleep
+    )
+    with pytest.raises(asyncio.CancelledError):
+        await service.run(7.0)
+    assert pauses == [7.0, 7.0]
+    assert clinic.heard.facts("health.failed") == [{"error": "spec: is no policy"}]
 
 
 def refused(name: str, at_s: float) -> PodObject:

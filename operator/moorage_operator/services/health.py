@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Literal
 
 from moorage_cluster.errors import ApiError
+from moorage_cluster.pace import Sleep
 from moorage_crds.names import QUARANTINE
 from moorage_crds.objects import Condition
 from moorage_crds.policy import PolicySpec
@@ -16,6 +17,7 @@ from moorage_operator.services.health_book import HealthBook, NodeState
 from moorage_operator.services.health_moves import HealthMoves
 from moorage_operator.services.health_writing import HealthWriter, Standing
 from moorage_operator.services.plan_facts import PlanFacts
+from moorage_policies.errors import BadInputError
 from moorage_policies.health import (
     SICK_CONDITIONS,
     HealthParams,
@@ -48,6 +50,7 @@ class HealthService:
         writer: writes conditions.
         now_s: Unix seconds.
         reporter: hears of nodes that change sides, and of failures.
+        sleep: waits for a number of seconds.
     """
 
     def __init__(
@@ -58,7 +61,10 @@ class HealthService:
         writer: HealthWriter,
         now_s: Callable[[], float],
         reporter: Reporter,
+        *,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
+        self._sleep = sleep
         self._book = book
         self._facts = facts
         self._moves = moves
@@ -80,9 +86,9 @@ class HealthService:
         while True:
             try:
                 await self.tick()
-            except (ApiError, NotLeadingError) as error:
+            except (ApiError, NotLeadingError, BadInputError) as error:
                 self._reporter.report("health.failed", error=str(error))
-            await asyncio.sleep(every_s)
+            await self._sleep(every_s)
 
     async def tick(self) -> None:
         """Look at every node once, and do what follows.
