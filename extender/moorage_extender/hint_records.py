@@ -51,7 +51,8 @@ def note_hint(pod: Pod, ranking: Ranking, ctx: Context, snapshot: Snapshot) -> H
     if source is None:
         return None
     reading = ctx.hints.book.find(source)
-    outcome = _outcome(reading, ranking)
+    is_on = ctx.policy.spec.hints.actuation == "Auto"
+    outcome = _outcome(reading, ranking) if is_on else "switched-off"
     ctx.metrics.hinted_rankings.labels(outcome).inc()
     return HintUse(source, reading, outcome, ctx.hints.signals_of(snapshot))
 

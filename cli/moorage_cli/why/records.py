@@ -29,6 +29,25 @@ class Candidate(msgspec.Struct, rename="camel"):
     points: dict[str, float]
 
 
+class HintIntent(msgspec.Struct, rename="camel"):
+    """One wish of a hint, what it looked at, and its part of the hint's 0 to 1 by node."""
+
+    intent: dict[str, Any]
+    reason: str
+    added: dict[str, float] = {}
+
+
+class Hint(msgspec.Struct, rename="camel"):
+    """A pod's hint and what became of it."""
+
+    text: str
+    outcome: str
+    origin: str = ""
+    problem: str = ""
+    intents: list[HintIntent] = []
+    not_understood: list[str] = []
+
+
 class Decision(msgspec.Struct, rename="camel"):
     """One decision of a verb; fields that a verb has nothing to say about are empty."""
 
@@ -47,6 +66,7 @@ class Decision(msgspec.Struct, rename="camel"):
     dropped: list[str] = []
     refused: dict[str, int] = {}
     victims: dict[str, list[str]] = {}
+    hint: Hint | None = None
 
 
 _decode = msgspec.json.Decoder(list[Decision]).decode
