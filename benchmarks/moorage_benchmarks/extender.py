@@ -34,6 +34,15 @@ SEED = 1
 ARMS = ("no-op", OURS, "pydantic", "json")
 SIZES = (100, 420, 1000, 5000)
 BODIES = 40
+HINTED = "hinted"
+HINTS = (
+    "prefer H100, near pool-3 and away from pool-7",
+    "in zone b if possible, spread over zones, quiet nodes",
+    "at least 200 GB free memory and 4 free GPUs",
+    "same node as pool-12, must not be on L40S",
+    "balanced CPU and memory, avoid busy nodes",
+)
+"""Hints of the arm ``hinted``: two or three intents each, of most classes."""
 MIB = 1024 * 1024
 
 
@@ -79,21 +88,30 @@ class Measured:
     cpu_s: float = 0.0
 
 
-def run(*, quick: bool = False, seed: int = SEED) -> list[Row]:
-    """Return the rows of every arm and size."""
+def run(*, quick: bool = False, seed: int = SEED, hints: bool = False) -> list[Row]:
+    """Return the rows of every arm and size.
+
+    Args:
+        quick: few nodes, one round.
+        seed: of cluster, events and requests.
+        hints: beside our arm, the same server is asked about pods with natural-language hints.
+    """
     load = Load(500 if quick else 5000, seed)
     sizes = (100, 420) if quick else SIZES
     rounds, asked = (1, 60) if quick else (6, 200)
-    bodies = {names: load.requests(names, BODIES) for names in sizes}
+    arms = (*ARMS, HINTED) if hints else ARMS
+    plain = {names: load.requests(names, BODIES) for names in sizes}
+    hinted = {names: load.requests(names, BODIES, HINTS) for names in sizes} if hints else {}
     measured: dict[tuple[str, str], Measured] = {}
     with ExitStack() as stack:
-        servers = {arm: stack.enter_context(_server(arm, load)) for arm in ARMS}
+        servers = {arm: stack.enter_context(_server(arm, load)) for arm in arms}
         lines = {arm: Connection(port) for arm, (port, _) in servers.items()}
         for turn in range(rounds + 1):  # the first one warms up
             for names in sizes:
-                for arm in ARMS:
+                for arm in arms:
                     process = servers[arm][1]
-                    for verb, one in _ask(lines[arm], process, bodies[names], asked).items():
+                    bodies = (hinted if arm == HINTED else plain)[names]
+                    for verb, one in _ask(lines[arm], process, bodies, asked).items():
                         if turn:
                             total = measured.setdefault((f"{verb}-{names}", arm), Measured())
                             total.seconds += one.seconds
@@ -145,7 +163,8 @@ def _server(arm: str, load: Load) -> Iterator[tuple[int, psutil.Process]]:
         arguments = ["moorage_benchmarks.noop_extender", str(port)]
     else:
         size = ["--nodes", str(load.nodes_count), "--seed", str(load.seed)]
-        arguments = ["moorage_benchmarks.extender_servers", arm, str(port), *size]
+        program = OURS if arm == HINTED else arm
+        arguments = ["moorage_benchmarks.extender_servers", program, str(port), *size]
     with subprocess.Popen([sys.executable, "-m", *arguments], stdout=subprocess.DEVNULL) as process:
         try:
             wait_until(lambda: _listens(port), f"{arm} listens", deadline_s=120.0)
@@ -170,8 +189,9 @@ app = typer.Typer()
 @app.callback(invoke_without_command=True)
 def extender(
     quick: Annotated[bool, typer.Option(help="500 nodes, 100 and 420 names, one round.")] = False,
+    hints: Annotated[bool, typer.Option(help="Add an arm whose pods carry hints.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of cluster, events and requests.")] = SEED,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here.")] = None,
 ) -> None:
     """Measure the extender's verbs over HTTP beside a no-op server and twins."""
-    finish(run(quick=quick, seed=seed), json_file)
+    finish(run(quick=quick, seed=seed, hints=hints), json_file)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from moorage_crds.convert import to_pod
+from moorage_crds.names import HINT_ANNOTATION
 from moorage_crds.objects import PodObject
 from moorage_policies.state import Event, NodeChanged, PodChanged, PodDeleted
 from moorage_policies.testing import make_node
@@ -145,14 +146,23 @@ class Load:
                 living.append(manifest["metadata"]["uid"])
                 yield partial(_pod_changed, json.dumps(manifest))
 
-    def requests(self, names: int, count: int) -> list[bytes]:
-        """Return bodies for filter and prioritize: another pod and another order each time."""
+    def requests(self, names: int, count: int, hints: Sequence[str] = ()) -> list[bytes]:
+        """Return bodies for filter and prioritize: another pod and another order each time.
+
+        Args:
+            names: nodes that each request names.
+            count: how many.
+            hints: hints that the pods carry in turn, if any.
+        """
         random = np.random.default_rng(self.seed + 2)
         bodies = []
         for number in range(count):
             rows = random.choice(self.nodes_count, size=names, replace=False)
+            pod = self.manifest(FIRST_REQUEST + number, int(random.choice(GPUS)))
+            if hints:
+                pod["metadata"]["annotations"] = {HINT_ANNOTATION: hints[number % len(hints)]}
             body = {
-                "Pod": self.manifest(FIRST_REQUEST + number, int(random.choice(GPUS))),
+                "Pod": pod,
                 "Nodes": None,
                 "NodeNames": [self.node_name(int(row)) for row in rows],
             }

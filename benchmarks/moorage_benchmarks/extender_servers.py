@@ -146,9 +146,12 @@ async def _serve(arm: str, port: int, load: Load, events_per_s: float) -> None:
         access_log=False,
         timeout_keep_alive=120,
     )
-    hearing = asyncio.create_task(_hear(ctx, load, events_per_s))
+    background = [
+        asyncio.create_task(work) for work in (_hear(ctx, load, events_per_s), ctx.hints.run())
+    ]
     await uvicorn.Server(config).serve()
-    hearing.cancel()
+    for task in background:
+        task.cancel()
 
 
 def main() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from itertools import repeat
 
 import numpy as np
 
@@ -35,6 +36,7 @@ NAMING_KEYS = (
 )
 """Labels of a pod that say what people would call it."""
 
+_NAMING = frozenset(NAMING_KEYS)
 _OWN_TO_EACH = {"pod-template-hash", "controller-revision-hash", "pod-template-generation"}
 _OWN_TO_EACH |= {"statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index"}
 """Labels in which replicas of one workload differ."""
@@ -48,10 +50,9 @@ def counts_of(target: str, pod: Pod, snapshot: Snapshot) -> FloatArray | None:
     if target == ANY:
         column = snapshot.resources.index(PODS)
         return snapshot.requested[:, column].astype(np.float64)
-    groups = [group for group in snapshot.groups.every.values() if not group.terminating]
     if target == SELF:
-        return _counts(_siblings(pod, groups), snapshot)
-    meant = [group for group in groups if _is_meant(target, group)]
+        return _counts(_siblings(pod, snapshot), snapshot)
+    meant = [group for group in _groups_meant(target, snapshot) if not group.terminating]
     own = [group for group in meant if group.namespace == pod.namespace]
     return _counts(own or meant, snapshot)
 
@@ -67,40 +68,56 @@ def by_domain(counts: FloatArray, key: str, table: NodeTable) -> FloatArray:
 
 
 def _counts(groups: Iterable[PodGroup], snapshot: Snapshot) -> FloatArray | None:
-    counts = np.zeros(len(snapshot.nodes), dtype=np.float64)
-    index = snapshot.node_index
+    size, index = len(snapshot.nodes), snapshot.node_index
+    total = np.zeros(size + 1, dtype=np.float64)
     for group in groups:
-        for name, count in group.counts.items():
-            row = index.get(name)
-            if row is not None:
-                counts[row] += count
+        rows = np.fromiter(map(index.get, group.counts, repeat(size)), np.int64, len(group.counts))
+        total[rows] += np.fromiter(group.counts.values(), np.float64, len(group.counts))
+    counts = total[:size]  # behind them: nodes that nobody knows
     return counts if counts.any() else None
 
 
-def _siblings(pod: Pod, groups: Iterable[PodGroup]) -> list[PodGroup]:
+def _siblings(pod: Pod, snapshot: Snapshot) -> list[PodGroup]:
     """Return the groups of the pod's own workload: the same labels but for what replicas own."""
     wanted = {(k, v) for k, v in pod.labels.items() if k not in _OWN_TO_EACH}
     if not wanted:
         return []
+    groups = snapshot.groups
+    held = [groups.by_label.get(label, {}) for label in wanted]
     return [
         group
-        for group in groups
-        if group.namespace == pod.namespace and wanted <= group.labels.items()
+        for group in map(groups.every.__getitem__, min(held, key=len))
+        if group.namespace == pod.namespace
+        and not group.terminating
+        and wanted <= group.labels.items()
     ]
 
 
-def _is_meant(target: str, group: PodGroup) -> bool:
+def _groups_meant(target: str, snapshot: Snapshot) -> Iterable[PodGroup]:
+    """Return the groups that a target names, those on their way out included."""
+    every = snapshot.groups.every
     if target.startswith("namespace="):
-        return group.namespace == target.removeprefix("namespace=")
+        namespace = target.removeprefix("namespace=")
+        return [group for group in every.values() if group.namespace == namespace]
     if "=" in target:
         key, _, value = target.partition("=")
-        return group.labels.get(key, "").casefold() == value.lstrip("=")
+        return _carrying(lambda k, v: k == key and v.casefold() == value.lstrip("="), snapshot)
     namespace, slash, name = target.rpartition("/")
-    if slash and group.namespace != namespace:
-        return False
     wanted = _words(name)
-    labels = group.labels
-    return any(wanted <= _words(labels[key]) for key in NAMING_KEYS if key in labels)
+    found = _carrying(lambda k, v: k in _NAMING and wanted <= _words(v), snapshot)
+    return [group for group in found if group.namespace == namespace] if slash else found
+
+
+def _carrying(is_meant: Callable[[str, str], bool], snapshot: Snapshot) -> list[PodGroup]:
+    """Return the groups with a label of that sort; labels are fewer than groups."""
+    groups = snapshot.groups
+    keys = {
+        group: None
+        for (key, value), held in groups.by_label.items()
+        if is_meant(key, value)
+        for group in held
+    }
+    return [groups.every[key] for key in keys]
 
 
 @lru_cache(maxsize=8192)

@@ -98,5 +98,6 @@ def _part(intent: Intent, view: View) -> IntentScore:
     score, reason = SCORERS[intent.kind](intent, view)
     if score is None:
         return IntentScore(intent, None, reason)
-    candidates = np.nan_to_num(score[view.rows], nan=UNKNOWN_SCORE)
+    candidates = score[view.rows]
+    candidates = np.where(np.isnan(candidates), UNKNOWN_SCORE, candidates)
     return IntentScore(intent, np.clip(candidates, 0.0, 1.0), reason)

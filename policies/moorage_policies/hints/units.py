@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 
 _HOUR_S = 3600
 _DAY_S = 24 * _HOUR_S
@@ -63,6 +64,7 @@ def fits(resource: str, unit: str) -> bool:
     return known is not None and known[0] in RESOURCE_DIMENSIONS.get(resource, ())
 
 
+@lru_cache(maxsize=4096)
 def to_base(value: float, unit: str) -> float:
     """Return the amount in the base unit: cores, bytes, devices, bits/s, s, usd/h, W, percent."""
     return float(Fraction(str(value)) * UNITS[unit][1])
