@@ -86,7 +86,7 @@ def _siblings(pod: Pod, snapshot: Snapshot) -> list[PodGroup]:
     held = [groups.by_label.get(label, {}) for label in wanted]
     return [
         group
-        for group in map(groups.every.__getitem__, min(held, key=len))
+        for group in map(groups.every.__getitem__, min(held, key=lambda keys: len(keys)))
         if group.namespace == pod.namespace
         and not group.terminating
         and wanted <= group.labels.items()
