@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from itertools import repeat
 
@@ -12,6 +12,7 @@ from moorage_policies.hints.canonical import name_words
 from moorage_policies.hints.intent import ANY, SELF
 from moorage_policies.hints.node_match import domain_codes
 from moorage_policies.state import ABSENT, NodeTable, PodGroup, Snapshot
+from moorage_policies.state.groups import GroupKey
 from moorage_policies.types import PODS, FloatArray, Pod
 
 NAMING_KEYS = (
@@ -83,10 +84,10 @@ def _siblings(pod: Pod, snapshot: Snapshot) -> list[PodGroup]:
     if not wanted:
         return []
     groups = snapshot.groups
-    held = [groups.by_label.get(label, {}) for label in wanted]
+    held: list[Mapping[GroupKey, None]] = [groups.by_label.get(label, {}) for label in wanted]
     return [
         group
-        for group in map(groups.every.__getitem__, min(held, key=lambda keys: len(keys)))
+        for group in map(groups.every.__getitem__, min(held, key=len))
         if group.namespace == pod.namespace
         and not group.terminating
         and wanted <= group.labels.items()
