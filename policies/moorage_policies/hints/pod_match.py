@@ -85,9 +85,10 @@ def _siblings(pod: Pod, snapshot: Snapshot) -> list[PodGroup]:
         return []
     groups = snapshot.groups
     held: list[Mapping[GroupKey, None]] = [groups.by_label.get(label, {}) for label in wanted]
+    fewest = min(held, key=len)
     return [
         group
-        for group in map(groups.every.__getitem__, min(held, key=len))
+        for group in map(groups.every.__getitem__, fewest)
         if group.namespace == pod.namespace
         and not group.terminating
         and wanted <= group.labels.items()
