@@ -31,6 +31,7 @@ SCORERS: Mapping[str, tuple[str, ...]] = {
     ),
     "Energy": ("energy",),
     "Fairness": ("fairness",),
+    "Load": ("load",),
 }
 """Scorers of the ranking behind each name in a policy."""
 

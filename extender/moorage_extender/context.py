@@ -26,10 +26,12 @@ from moorage_policies.ports import Clock
 from moorage_policies.scoring import (
     Fairness,
     HintedNodes,
+    Load,
     Ranker,
     disruptions_in,
     weigh_disruptions,
 )
+from moorage_policies.scoring.load import Utilisation
 from moorage_policies.state import ClusterState, Snapshot
 from moorage_policies.types import Pod
 
@@ -70,6 +72,7 @@ class Context:
         why_not_ready: says what is missing before answers rest on facts, empty when nothing is.
         last_snapshot: the facts that the planner solved last, encoded, in pieces.
         listed: says whether the cluster has been read once; before that, answers are neutral.
+        utilisation: last batch of what nodes really use, ``None`` while nobody measures.
     """
 
     settings: Settings
@@ -95,6 +98,7 @@ class Context:
         default_factory=lambda: Remembered(decode_node_names)
     )
     pods_seen: PodsSeen = field(default_factory=PodsSeen)
+    utilisation: Utilisation | None = None
     _ranked_by: int = 0
     _disruptions: Mapping[str, float] = field(default_factory=dict)
 
@@ -105,6 +109,7 @@ class Context:
         told = (
             HintedNodes(self.hints.intents_of, self.hints.signals_of),
             Fairness(self._disruptions_of),
+            Load(lambda: self.utilisation, self.clock),
         )
         self.ranker = Ranker(settings.ranking_params(), self.clock, told)
         self.failed_binds = FailedBinds(settings.failed_bind_memory_s, self.clock)
@@ -126,6 +131,10 @@ class Context:
         disrupted = disruptions_in(self.kept_room.plans.values())
         self._disruptions = weigh_disruptions(disrupted, self.wall_clock())
         self.ranker.learn(self.state.snapshot())
+
+    def take_load(self, batch: Utilisation) -> None:
+        """Rank by this batch of measurements from now on."""
+        self.utilisation = batch
 
     def _disruptions_of(self, pod: Pod) -> float:
         return self._disruptions.get(pod.owner.uid, 0.0) if pod.owner is not None else 0.0

@@ -18,6 +18,7 @@ from moorage_extender.config import Settings
 from moorage_extender.context import Context
 from moorage_extender.feed import Feed
 from moorage_extender.health import Health
+from moorage_extender.load_feed import LoadFeed
 from moorage_extender.logs import LogReporter
 from moorage_extender.planner.leadership import Leadership
 from moorage_extender.planner.service import Planner
@@ -60,8 +61,9 @@ async def serve(settings: Settings) -> None:
             lambda: leadership.leads,
             LogReporter(),
         )
+        load = LoadFeed(api, ctx.state.snapshot, ctx.take_load, ctx.clock, LogReporter())
         planning = () if settings.planner == "Off" else (leadership.run(), planner.run())
-        await _serve(ctx, feed, tell, planning)
+        await _serve(ctx, feed, tell, (load.run(), *planning))
 
 
 async def _serve(

@@ -105,6 +105,9 @@ async def ask_cluster(session: ApiSession, namespace: str, pod: str) -> list[Dec
     answers = await asyncio.gather(
         *(_ask_pod(session, one, namespace, pod) for one in extenders), return_exceptions=True
     )
+    for failed in answers:
+        if isinstance(failed, BaseException) and not isinstance(failed, UnavailableError):
+            raise failed
     found = [answer for answer in answers if isinstance(answer, list)]
     if not found:
         raise UnavailableError(f"no extender answers: {answers[0]}")

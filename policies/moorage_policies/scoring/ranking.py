@@ -41,6 +41,7 @@ DEFAULT_WEIGHTS: Mapping[str, float] = {
     "local-images": 0.3,
     "energy": 0.2,
     "fairness": 0.2,
+    "load": 0.2,
 }
 """What users and admins wrote outweighs everything else together; see README.md."""
 

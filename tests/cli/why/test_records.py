@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from moorage_cli.why.records import Decision, ask_address, ask_cluster
-from moorage_cluster.errors import ClusterUnavailableError
+from moorage_cluster.errors import ClusterUnavailableError, Failure
 from moorage_cluster.session import ApiSession
 from moorage_policies.errors import BadInputError, UnavailableError
 
@@ -36,7 +36,7 @@ class Proxy:
         assert timeout_s > 0
         answer = self.answers[path]
         if answer is None:
-            raise ClusterUnavailableError("no answer")
+            raise ClusterUnavailableError(Failure(method, path, 0, "silence"))
         return answer
 
 
