@@ -95,6 +95,11 @@ class OperatorConfig(BaseSettings):
     """Age above which a sample of a pod does not count, seconds."""
     metrics_warm_up_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
     """How long a pod serves before its samples count, seconds."""
+    driver_errors_url: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
+    """Prometheus that knows the driver errors (XID) of accelerators, as http://prometheus:9090;
+    empty: driver errors are seen through the device plugin and node conditions only."""
+    driver_errors_query: Annotated[str, Field(min_length=1)] = "DCGM_FI_DEV_XID_ERRORS > 0"
+    """What it is asked: series with a label Hostname or node, and the error's number as value."""
     retry_cap_s: Annotated[float, Field(gt=0, le=3600)] = 300.0
     """Longest pause between tries of a pool that fails, seconds."""
     sweep_interval_s: Annotated[float, Field(gt=0)] = 600.0

@@ -28,6 +28,7 @@ from moorage_operator.services.runner import Runner
 from moorage_operator.services.scaling import ScalingService
 from moorage_operator.services.view import ClusterView
 from moorage_operator.services.writing import Writer
+from moorage_operator.signals.driver_errors import DriverErrors
 from moorage_operator.wakeups import Wakeups
 from moorage_operator.watches import Watches
 from moorage_policies.ports import Reporter
@@ -152,7 +153,8 @@ def _build_health(
     writer = HealthWriter(session, lambda: lease.held, metrics.count_write, time.time)
     retry_s = HEALTH_RETRY_LOOKS * config.health_interval_s
     moves = HealthMoves(session, facts, view.plans, writer, time.time, retry_s, reporter)
-    return HealthService(book, facts, moves, writer, time.time, reporter)
+    errors = DriverErrors(config.driver_errors_url, config.driver_errors_query, reporter)
+    return HealthService(book, errors, facts, moves, writer, time.time, reporter)
 
 
 def _watch_health(metrics: Metrics, health: HealthService) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from moorage_cluster.fake_api import FakeApi
 from moorage_cluster.testing import Heard
@@ -20,7 +21,9 @@ from moorage_operator.services.health import HealthService
 from moorage_operator.services.health_book import HealthBook
 from moorage_operator.services.health_moves import HealthMoves
 from moorage_operator.services.health_writing import HealthWriter, Standing
+from moorage_operator.signals.driver_errors import DriverErrors
 from moorage_policies.errors import BadInputError
+from moorage_policies.health import DriverError
 from moorage_policies.plans import Move, Plan, PlanProgress, PlanRecord
 
 GPU = "nvidia.com/gpu"
@@ -53,6 +56,7 @@ class Clinic:
         self.heard = Heard()
         self.told: list[tuple[str, Standing]] = []
         self.cleared: list[str] = []
+        self.errors: dict[str, tuple[DriverError, ...]] = {}
         self.usable = dict.fromkeys(names, 8)
         self.conditions: dict[str, Json] = {}
         self.restart()
@@ -63,8 +67,9 @@ class Clinic:
         facts: Any = SimpleNamespace(policy=self._policy)
         moves: Any = SimpleNamespace(clear=self._clear)
         writer: Any = SimpleNamespace(tell=self._tell)
+        errors: Any = SimpleNamespace(read=self._errors)
         self.service = HealthService(
-            self.book, facts, moves, writer, lambda: self.now_s, self.heard
+            self.book, errors, facts, moves, writer, lambda: self.now_s, self.heard
         )
 
     async def look(self, after_s: float = 0.0, **usable: int) -> None:
@@ -79,6 +84,9 @@ class Clinic:
 
     def reason(self, name: str) -> str:
         return str(self.conditions.get(name, {}).get("reason", ""))
+
+    async def _errors(self) -> dict[str, tuple[DriverError, ...]]:
+        return self.errors
 
     async def _policy(self) -> PolicySpec:
         return self.policy
@@ -204,6 +212,59 @@ async def test_a_new_leader_goes_on(
     assert clinic.out() == set()
 
 
+async def test_driver_errors_count_unless_a_program_made_them(clinic: Clinic) -> None:
+    clinic.errors = {"n1": (DriverError("GPU-a", 79),), "n2": (DriverError("GPU-b", 31),)}
+    await clinic.look()
+    await clinic.look(after_s=30)
+    assert (clinic.out(), clinic.reason("n1")) == ({"n1"}, "DriverErrors")
+    assert clinic.conditions["n1"]["message"] == "the driver reports XID 79 on GPU-a"
+
+
+async def test_prometheus_is_asked_and_its_last_word_stands_while_it_is_silent() -> None:
+    asked: list[str] = []
+    answers = [(200, VECTOR), (503, {}), (200, {"data": {"result": []}})]
+
+    async def query(request: web.Request) -> web.Response:
+        asked.append(request.query["query"])
+        status, body = answers.pop(0)
+        return web.json_response(body, status=status)
+
+    app = web.Application()
+    app.router.add_get("/api/v1/query", query)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    heard = Heard()
+    errors = DriverErrors(f"http://127.0.0.1:{runner.addresses[0][1]}/", "XID > 0", heard)
+    known = {"n1": (DriverError("GPU-a", 79),)}
+    try:
+        assert await errors.read() == known
+        assert await errors.read() == known
+        assert len(heard.facts("health.blind")) == 1
+        assert await errors.read() == {}
+    finally:
+        await runner.cleanup()
+    assert asked == ["XID > 0"] * 3
+
+
+async def test_without_an_address_nobody_is_asked() -> None:
+    heard = Heard()
+    assert await DriverErrors("", "XID > 0", heard).read() == {}
+    assert not heard.events
+
+
+VECTOR = {
+    "status": "success",
+    "data": {
+        "resultType": "vector",
+        "result": [
+            {"metric": {"Hostname": "n1", "UUID": "GPU-a", "gpu": "0"}, "value": [1.5, "79"]},
+            {"metric": {"Hostname": "n1", "UUID": "GPU-c", "gpu": "1"}, "value": [1.5, "0"]},
+        ],
+    },
+}
+
+
 async def test_what_cannot_be_read_does_not_end_the_operator(clinic: Clinic) -> None:
     answers = [BadInputError("is no policy", field="spec"), None]
     pauses: list[float] = []
@@ -220,8 +281,9 @@ async def test_what_cannot_be_read_does_not_end_the_operator(clinic: Clinic) -> 
 
     facts: Any = SimpleNamespace(policy=read)
     nobody: Any = SimpleNamespace()
+    errors: Any = SimpleNamespace(read=clinic._errors)
     service = HealthService(
-        clinic.book, facts, nobody, nobody, lambda: 0.0, clinic.heard, sleep=sleep
+        clinic.book, errors, facts, nobody, nobody, lambda: 0.0, clinic.heard, sleep=sleep
     )
     with pytest.raises(asyncio.CancelledError):
         await service.run(7.0)

@@ -110,6 +110,12 @@ class OperatorSettings(Block):
     health_interval_s: Annotated[float, Field(gt=0, le=3600)] | None = None
     """Seconds between two looks at the health of all nodes' accelerators."""
 
+    driver_errors_url: Annotated[str, Field(pattern=r"^(https?://.+)?$")] | None = None
+    """Prometheus that knows the driver errors (XID) of accelerators."""
+
+    driver_errors_query: Annotated[str, Field(min_length=1)] | None = None
+    """What it is asked."""
+
     sweep_interval_s: Positive | None = None
     """Seconds between two comparisons of pools and roles with a fresh list."""
 

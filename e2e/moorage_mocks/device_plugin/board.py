@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from uuid import NAMESPACE_DNS, uuid5
 
 from moorage_policies.errors import BadInputError
+from moorage_policies.health import APPLICATION_XIDS
 
 GPUS_LABEL = "mock.moorage.dev/gpus"
 PRODUCT_LABEL = "mock.moorage.dev/product"
@@ -28,10 +29,6 @@ REFUSE_ANNOTATION = "mock.moorage.dev/refuse-allocations"
 MAX_GPUS = 16
 NUMA_NODES = 2
 DEFAULT_PRODUCT = "NVIDIA-H100-80GB-HBM3"
-
-# Errors of the program, not of the device: it stays healthy (graphics engine exception, page fault,
-# stopped and reset channels, preemptive clean-up, context switch time-out).
-APPLICATION_XIDS = frozenset({13, 31, 43, 45, 68, 109})
 
 _GROUP_GPUS = {"switch": MAX_GPUS, "quads": 4, "pairs": 2, "none": 1}
 _FAULT = re.compile(r"(?P<index>\d{1,2})(=(?P<xid>\d{1,4}))?")

@@ -17,6 +17,7 @@ from moorage_operator.services.health_book import HealthBook, NodeState
 from moorage_operator.services.health_moves import HealthMoves
 from moorage_operator.services.health_writing import HealthWriter, Standing
 from moorage_operator.services.plan_facts import PlanFacts
+from moorage_operator.signals.driver_errors import DriverErrors, ErrorsByNode
 from moorage_policies.errors import BadInputError
 from moorage_policies.health import (
     SICK_CONDITIONS,
@@ -45,6 +46,7 @@ class HealthService:
 
     Args:
         book: what nodes and kubelets said.
+        errors: what drivers report.
         facts: the policy.
         moves: has pods moved.
         writer: writes conditions.
@@ -56,6 +58,7 @@ class HealthService:
     def __init__(
         self,
         book: HealthBook,
+        errors: DriverErrors,
         facts: PlanFacts,
         moves: HealthMoves,
         writer: HealthWriter,
@@ -66,6 +69,7 @@ class HealthService:
     ) -> None:
         self._sleep = sleep
         self._book = book
+        self._errors = errors
         self._facts = facts
         self._moves = moves
         self._writer = writer
@@ -102,7 +106,7 @@ class HealthService:
         if health.actuation == "Off":
             self._records = {}
         else:
-            self._look(nodes, params)
+            self._look(nodes, await self._errors.read(), params)
         chosen = self._choose(len(nodes), params) if health.actuation == "Auto" else frozenset()
         self._records = {
             name: replace(record, is_quarantined=name in chosen)
@@ -122,13 +126,16 @@ class HealthService:
             if state.condition is not None or state.reading.carries(params.resources)
         }
 
-    def _look(self, nodes: Mapping[str, NodeState], params: HealthParams) -> None:
+    def _look(
+        self, nodes: Mapping[str, NodeState], errors: ErrorsByNode, params: HealthParams
+    ) -> None:
         now_s = self._now_s()
         refusals = self._book.refusals(since_s=now_s - params.window_s)
         records = {}
         for name, state in nodes.items():
             known = self._records.get(name) or _remembered(state.condition, now_s)
-            signs = find_signs(state.reading, refusals, params, now_s)
+            reading = replace(state.reading, errors=errors.get(name, ()))
+            signs = find_signs(reading, refusals, params, now_s)
             records[name] = look(known, signs, params, now_s)
         self._records = records
 

@@ -3,7 +3,9 @@
 from moorage_policies.health.quarantine import NodeRecord, choose_quarantined, look
 from moorage_policies.health.relocation import Relocation, choose_targets
 from moorage_policies.health.signs import (
+    APPLICATION_XIDS,
     SICK_CONDITIONS,
+    DriverError,
     HealthParams,
     NodeReading,
     Refusal,
@@ -12,7 +14,9 @@ from moorage_policies.health.signs import (
 )
 
 __all__ = [
+    "APPLICATION_XIDS",
     "SICK_CONDITIONS",
+    "DriverError",
     "HealthParams",
     "NodeReading",
     "NodeRecord",

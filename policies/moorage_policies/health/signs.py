@@ -21,6 +21,11 @@ SICK_CONDITIONS: Final[Mapping[str, str]] = {
 """Node conditions of providers' own health agents, and the status of each that means failing."""
 
 
+APPLICATION_XIDS: Final = frozenset({13, 31, 43, 45, 68, 109})
+"""Driver errors that a program causes, while its device is well: graphics engine exception, page
+fault, stopped processing, preemptive clean-up, video processor exception, context switch."""
+
+
 @dataclass(frozen=True, slots=True)
 class HealthParams:
     """Limits of the health decisions.
@@ -46,6 +51,14 @@ class HealthParams:
     max_share_ratio: float = 0.25
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class DriverError:
+    """The number of the last error (XID) that the driver reported for a device."""
+
+    device: str
+    xid: int
+
+
 @dataclass(frozen=True, slots=True)
 class NodeReading:
     """What a node says of its accelerators.
@@ -56,6 +69,7 @@ class NodeReading:
         capacity: devices and other resources that the kubelet knows.
         allocatable: those of them that pods may have.
         conditions: type of each condition to its status.
+        errors: what the driver reports of its devices.
     """
 
     name: str
@@ -63,6 +77,7 @@ class NodeReading:
     capacity: Mapping[str, int] = field(default_factory=dict)
     allocatable: Mapping[str, int] = field(default_factory=dict)
     conditions: Mapping[str, str] = field(default_factory=dict)
+    errors: tuple[DriverError, ...] = ()
 
     def carries(self, resources: Iterable[str]) -> bool:
         """Return whether the node has accelerators, or had some when they were last counted."""
@@ -105,6 +120,7 @@ def find_signs(
     return (
         *_unhealthy(reading, params),
         *_lost(reading, params),
+        *_reported(reading),
         *_told(reading, params),
         *_refused(reading, refusals, params, now_s),
     )
@@ -130,6 +146,13 @@ def _lost(reading: NodeReading, params: HealthParams) -> Iterator[Sign]:
     if known < expected:
         message = f"{expected - known} of {expected} {NVIDIA_GPU} are gone"
         yield Sign("DevicesLost", message)
+
+
+def _reported(reading: NodeReading) -> Iterator[Sign]:
+    critical = [error for error in reading.errors if error.xid not in APPLICATION_XIDS]
+    if critical:
+        listed = ", ".join(f"XID {error.xid} on {error.device}" for error in critical)
+        yield Sign("DriverErrors", f"the driver reports {listed}")
 
 
 def _told(reading: NodeReading, params: HealthParams) -> Iterator[Sign]:
