@@ -5,11 +5,15 @@ events a second. One client asks one request at a time, as kube-scheduler does: 
 ``prioritize`` with the same names (``cycle`` is both together); ``prioritize-alone`` has no filter
 before it. The arms take turns within a round, so that a noisy minute hits all of them. CPU
 milliseconds are the server's, events and logs included, per cycle or request; MiB is its resident
-memory at the end.
+memory at the end. ``moorage-solving`` (not with ``--quick``) answers while a solver, a niced
+process of its own, works on the same cluster without a pause; ``p99_to_idle`` compares it with
+``moorage``.
 """
 
 from __future__ import annotations
 
+import asyncio
+import os
 import socket
 import subprocess
 import sys
@@ -18,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import numpy as np
@@ -25,9 +30,11 @@ import psutil
 import typer
 
 from moorage_benchmarks.extender_load import Load
+from moorage_benchmarks.extender_servers import SOLVING
 from moorage_benchmarks.report import OURS, Row, finish
 from moorage_cli.control_plane.ports import free_ports
 from moorage_cli.control_plane.processes import wait_until
+from moorage_extender.solver.link import SolverLink
 
 PROTOCOL = "extender"
 SEED = 1
@@ -105,10 +112,13 @@ def run(*, quick: bool = False, seed: int = SEED, hints: bool = False) -> list[R
     measured: dict[tuple[str, str], Measured] = {}
     with ExitStack() as stack:
         servers = {arm: stack.enter_context(_server(arm, load)) for arm in arms}
+        if not quick:
+            solver = stack.enter_context(_solver())
+            servers[SOLVING] = stack.enter_context(_server(SOLVING, load, solver))
         lines = {arm: Connection(port) for arm, (port, _) in servers.items()}
         for turn in range(rounds + 1):  # the first one warms up
             for names in sizes:
-                for arm in arms:
+                for arm in servers:
                     process = servers[arm][1]
                     bodies = (hinted if arm == HINTED else plain)[names]
                     for verb, one in _ask(lines[arm], process, bodies, asked).items():
@@ -117,11 +127,21 @@ def run(*, quick: bool = False, seed: int = SEED, hints: bool = False) -> list[R
                             total.seconds += one.seconds
                             total.cpu_s += one.cpu_s
         memory = {arm: process.memory_info().rss / MIB for arm, (_, process) in servers.items()}
-    return [
+    rows = [
         Row(PROTOCOL, case, arm, metric, value, unit, seed)
         for (case, arm), one in measured.items()
         for metric, value, unit in _numbers(one, memory[arm])
     ]
+    return [*rows, *_slowdowns(rows)]
+
+
+def _slowdowns(rows: list[Row]) -> Iterator[Row]:
+    """Yield how much slower the 99th percentile is while a solver works."""
+    p99 = {(row.case, row.arm): row for row in rows if row.metric == "p99_ms"}
+    for (case, arm), row in p99.items():
+        if arm == SOLVING:
+            ratio = row.value / p99[case, OURS].value
+            yield Row(PROTOCOL, case, arm, "p99_to_idle", ratio, "1", row.seed)
 
 
 def _ask(
@@ -156,7 +176,25 @@ def _numbers(one: Measured, memory_mib: float) -> Iterator[tuple[str, float, str
 
 
 @contextmanager
-def _server(arm: str, load: Load) -> Iterator[tuple[int, psutil.Process]]:
+def _solver() -> Iterator[Path]:
+    """Run a solver and wait until it is warm; return its socket."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "solver"
+        environment = {**os.environ, "MOORAGE_SOLVER_SOCKET": str(path)}
+        command = [sys.executable, "-m", "moorage_extender.solver"]
+        with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+            try:
+                link = SolverLink(path)
+                wait_until(lambda: asyncio.run(link.is_warm()), "warm", deadline_s=240.0)
+                yield path
+            finally:
+                process.terminate()
+
+
+@contextmanager
+def _server(
+    arm: str, load: Load, solver: Path | None = None
+) -> Iterator[tuple[int, psutil.Process]]:
     """Run an arm's server in a process of its own."""
     (port,) = free_ports(1)
     if arm == "no-op":
@@ -165,6 +203,8 @@ def _server(arm: str, load: Load) -> Iterator[tuple[int, psutil.Process]]:
         size = ["--nodes", str(load.nodes_count), "--seed", str(load.seed)]
         program = OURS if arm == HINTED else arm
         arguments = ["moorage_benchmarks.extender_servers", program, str(port), *size]
+        if solver is not None:
+            arguments += ["--solver", str(solver)]
     with subprocess.Popen([sys.executable, "-m", *arguments], stdout=subprocess.DEVNULL) as process:
         try:
             wait_until(lambda: _listens(port), f"{arm} listens", deadline_s=120.0)

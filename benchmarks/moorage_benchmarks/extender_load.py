@@ -17,7 +17,7 @@ from moorage_crds.names import HINT_ANNOTATION
 from moorage_crds.objects import PodObject
 from moorage_policies.state import Event, NodeChanged, PodChanged, PodDeleted
 from moorage_policies.testing import make_node
-from moorage_policies.types import Node, Pod
+from moorage_policies.types import Node, Owner, Pod
 
 GPUS = (1, 1, 1, 2, 2, 4, 8)
 POOLS = 50
@@ -28,7 +28,10 @@ PADDING = 4600
 
 FIRST_EVENT = 10_000_000
 FIRST_REQUEST = 20_000_000
+FIRST_WAITING = 30_000_000
 """Numbers of pods, apart from those that run from the start."""
+WAITING = 20
+"""Pods that a solver makes room for."""
 LIVING = 100
 """Pods that came by events and have not gone yet."""
 
@@ -74,6 +77,19 @@ class Load:
                     pod = to_pod(_decode(json.dumps(manifest)))
                     placed.append(replace(pod, node=self.node_name(number)))
         return tuple(placed)
+
+    def movable_pods(self) -> tuple[Pod, ...]:
+        """Return the running pods as a solver may move or evict them: lower, ready, owned."""
+        return tuple(
+            replace(pod, priority=10, phase="Running", ready=True, owner=_owner_of(pod))
+            for pod in self.placed_pods()
+        )
+
+    def waiting_pods(self) -> tuple[Pod, ...]:
+        """Return pods that want whole nodes and fit nowhere."""
+        manifests = (self.manifest(FIRST_WAITING + number, 8) for number in range(WAITING))
+        pods = (to_pod(_decode(json.dumps(manifest))) for manifest in manifests)
+        return tuple(replace(pod, unschedulable=True) for pod in pods)
 
     def manifest(self, number: int, gpus: int) -> dict[str, Any]:
         """Return a pod as the API server serves it."""
@@ -168,6 +184,11 @@ class Load:
             }
             bodies.append(json.dumps(body, separators=(",", ":")).encode())
         return bodies
+
+
+def _owner_of(pod: Pod) -> Owner:
+    pool = pod.labels["app"]
+    return Owner("ReplicaSet", f"{pool}-decode-0", f"owner-{pool}")
 
 
 def _cordon(node: Node, *, cordoned: bool) -> Event:

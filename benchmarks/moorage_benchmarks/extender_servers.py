@@ -1,6 +1,7 @@
 """The servers that protocol ``extender`` compares, each a process of its own with the same state.
 
-``moorage`` is the extender's own application. ``pydantic`` answers the same decisions the way that
+``moorage`` is the extender's own application, ``moorage-solving`` the same while a solver works
+without a pause. ``pydantic`` answers the same decisions the way that
 FastAPI's documentation shows: models in, models out. ``json`` is Starlette with the standard
 library's JSON. All hear the same events while they answer.
 """
@@ -13,6 +14,8 @@ import gc
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -30,13 +33,21 @@ from moorage_benchmarks.extender_load import Load
 from moorage_cluster.bind import Binding, Bound
 from moorage_crds.convert import to_pod
 from moorage_crds.objects import PodObject
+from moorage_crds.snapshot_file import PlannerSnapshot
 from moorage_extender.app import make_verbs_app
 from moorage_extender.config import Settings
 from moorage_extender.context import Context
 from moorage_extender.logs import configure_logs
+from moorage_extender.planner.view import encode, see
+from moorage_extender.solver.link import SolverLink
 from moorage_extender.verbs.bind import PodToNode
+from moorage_policies.errors import UnavailableError
+from moorage_policies.planning.answer import Answer
 from moorage_policies.scoring import Ranking
 from moorage_policies.state import NodesListed, PodsListed
+
+SOLVING = "moorage-solving"
+SOLVE_WITHIN_S = 20.0
 
 
 class ExtenderArgs(BaseModel):
@@ -117,6 +128,7 @@ def _json(ctx: Context) -> ASGIApp:
 
 APPS: dict[str, Callable[[Context], ASGIApp]] = {
     "moorage": _moorage,
+    SOLVING: _moorage,
     "pydantic": _pydantic,
     "json": _json,
 }
@@ -129,7 +141,23 @@ async def _hear(ctx: Context, load: Load, events_per_s: float) -> None:
         ctx.state.apply(event())
 
 
-async def _serve(arm: str, port: int, load: Load, events_per_s: float) -> None:
+async def _solve(ctx: Context, load: Load, solver: Path) -> None:
+    """Have one packing after the other solved for pods that need whole nodes."""
+    ctx.state.apply(PodsListed((*load.movable_pods(), *load.waiting_pods())))
+    link = SolverLink(solver)
+
+    async def ignore(_: Answer) -> None:
+        """The search is what counts here."""
+
+    while True:
+        snapshot = ctx.state.snapshot()
+        facts = await see(ctx, snapshot, [pod.uid for pod in load.waiting_pods()])
+        pieces = await encode(PlannerSnapshot(facts))
+        with suppress(UnavailableError):
+            await link.ask(pieces, deadline_s=SOLVE_WITHIN_S, on_answer=ignore)
+
+
+async def _serve(arm: str, port: int, load: Load, events_per_s: float, solver: Path | None) -> None:
     ctx = Context(Settings(), clock=time.monotonic, wall_clock=time.time)
     ctx.state.apply(NodesListed(load.nodes()))
     ctx.state.apply(PodsListed(load.placed_pods()))
@@ -146,9 +174,10 @@ async def _serve(arm: str, port: int, load: Load, events_per_s: float) -> None:
         access_log=False,
         timeout_keep_alive=120,
     )
-    background = [
-        asyncio.create_task(work) for work in (_hear(ctx, load, events_per_s), ctx.hints.run())
-    ]
+    works = [_hear(ctx, load, events_per_s), ctx.hints.run()]
+    if solver is not None:
+        works.append(_solve(ctx, load, solver))
+    background = [asyncio.create_task(work) for work in works]
     await uvicorn.Server(config).serve()
     for task in background:
         task.cancel()
@@ -164,10 +193,11 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--events-per-s", type=float, default=100.0)
+    parser.add_argument("--solver", type=Path)
     given = parser.parse_args()
     configure_logs("info")  # decisions are written to standard output, as in production
     load = Load(given.nodes, given.seed)
-    uvloop.run(_serve(given.arm, given.port, load, given.events_per_s))
+    uvloop.run(_serve(given.arm, given.port, load, given.events_per_s, given.solver))
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ from itertools import chain
 from typing import Final, Literal, Protocol
 
 from moorage_crds.plan_manifests import write_plan
-from moorage_crds.planning import migrations_of, to_planning_params
-from moorage_crds.snapshot_file import PlannerSnapshot, encode_in_steps
+from moorage_crds.planning import to_planning_params
+from moorage_crds.snapshot_file import PlannerSnapshot
 from moorage_extender.context import Context
 from moorage_extender.planner.answers import Said
 from moorage_extender.planner.ledger import PREFIX, PlanLedger, Shape, shape_of
+from moorage_extender.planner.view import encode, see
 from moorage_extender.planner.voice import Voice
 from moorage_extender.planner.waking import Waking
 from moorage_policies.errors import MoorageError, UnavailableError
@@ -27,6 +28,8 @@ from moorage_policies.state import Snapshot
 from moorage_policies.types import Pod
 
 TICK_S: Final = 0.1
+PODS_A_TICK: Final = 500
+"""Pending pods that one tick is paid for: where thousands wait, looks are rarer."""
 WARM_EVERY_S: Final = 2.0
 PATIENCE: Final = 3.0
 """How many times its effort a search may take by the clock before it is cut off."""
@@ -84,7 +87,8 @@ class Planner:
     async def run(self) -> None:
         """Plan until cancelled; a failure ends one look, never the planner."""
         while True:
-            await asyncio.sleep(TICK_S)
+            pending = len(self.ctx.state.snapshot().pending)
+            await asyncio.sleep(TICK_S * (1 + pending // PODS_A_TICK))
             try:
                 await self.look()
             except MoorageError as error:
@@ -192,8 +196,9 @@ class Planner:
         )
 
     async def _ask(self, snapshot: Snapshot, waiting: Waiting) -> None:
-        facts, params = self._facts(snapshot, waiting), self._params()
-        self.ctx.last_snapshot = await _encode(PlannerSnapshot(facts, params))
+        params = self._params()
+        facts = await see(self.ctx, snapshot, [pod.uid for pod in waiting.pods])
+        self.ctx.last_snapshot = await encode(PlannerSnapshot(facts, params))
 
         async def write(answer: Answer) -> None:
             await self._write_plans(answer, facts)
@@ -205,19 +210,6 @@ class Planner:
             on_answer=write,
         )
         await self._tell(answer, is_final=True)
-
-    def _facts(self, snapshot: Snapshot, waiting: Waiting) -> Facts:
-        pods = tuple(chain(snapshot.pending.values(), chain.from_iterable(snapshot.node_pods)))
-        return Facts(
-            at_s=self.ctx.wall_clock(),
-            generation=snapshot.generation,
-            nodes=snapshot.nodes,
-            pods=pods,
-            budgets=self.ctx.budgets.current(),
-            plans=tuple(self.ctx.kept_room.plans.values()),
-            migrations=migrations_of(pods, self.ctx.migrations.all()),
-            wanted=tuple(pod.uid for pod in waiting.pods),
-        )
 
     async def _write_plans(self, answer: Answer, facts: Facts) -> None:
         snapshot = self.ctx.state.snapshot()
@@ -300,15 +292,6 @@ class Planner:
     def _note_failure(self, error: MoorageError) -> None:
         self.ctx.metrics.planner_failures.inc()
         self.reporter.report("planner.failed", error=str(error))
-
-
-async def _encode(snapshot: PlannerSnapshot) -> tuple[bytes, ...]:
-    """Return the encoded snapshot; between its pieces the verbs answer."""
-    pieces = []
-    for piece in encode_in_steps(snapshot):
-        pieces.append(piece)
-        await asyncio.sleep(0)
-    return tuple(pieces)
 
 
 def _still_holds(draft: PlanDraft, snapshot: Snapshot) -> bool:

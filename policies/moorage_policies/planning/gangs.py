@@ -15,6 +15,7 @@ GANG_SIZE_ANNOTATION = "moorage.dev/gang-size"
 GANG_TOPOLOGY_ANNOTATION = "moorage.dev/gang-topology"
 """Node label whose value all pods of the gang must share."""
 
+POOL_LABEL = "moorage.dev/pool"
 LWS_NAME_LABEL = "leaderworkerset.sigs.k8s.io/name"
 LWS_GROUP_LABEL = "leaderworkerset.sigs.k8s.io/group-index"
 LWS_SIZE_ANNOTATION = "leaderworkerset.sigs.k8s.io/size"
@@ -37,14 +38,18 @@ class GangMark:
 
 
 def gang_of(pod: Pod) -> GangMark | None:
-    """Return the gang of a pod, ``None`` for a pod that stands for itself."""
+    """Return the gang of a pod, ``None`` for a pod that stands for itself.
+
+    Groups of a LeaderWorkerSet are gangs where a pool made it: in others, workers may be made only
+    after their leader runs, so that waiting for all of them would never end.
+    """
     name = pod.labels.get(GANG_LABEL)
     if name:
         size = _count(pod.annotations.get(GANG_SIZE_ANNOTATION))
         key = pod.annotations.get(GANG_TOPOLOGY_ANNOTATION) or None
         return GangMark(f"{pod.namespace}/{name}", size, key)
     group = pod.labels.get(LWS_GROUP_LABEL)
-    if group is None or LWS_NAME_LABEL not in pod.labels:
+    if group is None or not {LWS_NAME_LABEL, POOL_LABEL} <= pod.labels.keys():
         return None
     size = _count(pod.annotations.get(LWS_SIZE_ANNOTATION))
     key = pod.annotations.get(LWS_TOPOLOGY_ANNOTATION) or None

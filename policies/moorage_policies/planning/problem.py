@@ -67,7 +67,7 @@ def build_problem(facts: Facts, params: PlanningParams) -> Problem:
         movable=judge.is_movable,
         evictable=judge.is_evictable,
         costs=judge.costs,
-        gangs=_memberships(facts),
+        gangs=_memberships(facts, waiting),
         same_tier_eviction=params.limits.same_tier_eviction,
         node_class=params.class_of,
     )
@@ -94,10 +94,13 @@ def _waiting(facts: Facts, params: PlanningParams) -> Waiting:
     return find_waiting(pending, facts.pods, params.limits.schedulers, served)
 
 
-def _memberships(facts: Facts) -> Mapping[str, GangMembership]:
+def _memberships(facts: Facts, waiting: Waiting) -> Mapping[str, GangMembership]:
+    """Return the gang of each pod; the domain binds those that arrive, not those that run."""
+    marks = marks_of(facts.pods)
+    arriving = {marks[pod.uid].name for pod in waiting.pods if pod.uid in marks}
     return {
-        uid: GangMembership(mark.name, mark.topology_key)
-        for uid, mark in marks_of(facts.pods).items()
+        uid: GangMembership(mark.name, mark.topology_key if mark.name in arriving else None)
+        for uid, mark in marks.items()
     }
 
 

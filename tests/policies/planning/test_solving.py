@@ -15,6 +15,7 @@ from moorage_policies.packing.check import find_violations
 from moorage_policies.packing.solve import warm_up
 from moorage_policies.planning.answer import Answer
 from moorage_policies.planning.facts import Facts, PlanningParams
+from moorage_policies.planning.gangs import gang_of
 from moorage_policies.planning.problem import build_problem
 from moorage_policies.planning.solving import Changes, answer
 from moorage_policies.plans import Move, MoveProgress, Plan, PlanParams, PlanProgress, PlanRecord
@@ -117,6 +118,34 @@ def test_a_gang_gets_all_or_nothing(build: Build) -> None:
     assert partial.drafts == ()
     assert set(partial.words.values()) == {"Unsupported"}
     assert "3 of 4 pods exist" in partial.messages["pod-default-w0"]
+
+
+def test_a_gang_that_runs_over_two_domains_stops_nobody(build: Build) -> None:
+    """It was placed before its topology was asked for; others are planned all the same."""
+    nodes = [make_node(name, gpus=4, labels={"rack": name}) for name in "abc"]
+    gang = {
+        "labels": {"moorage.dev/gang": "g"},
+        "annotations": {"moorage.dev/gang-size": "2", "moorage.dev/gang-topology": "rack"},
+    }
+    split = [running("x", "c", 2, **gang), running("y", "a", 1, **gang)]
+    found = answer(build(nodes, [*split, running("q", "b", 1), waiting("w", 4)]), EFFORT)
+    assert found.words == {"pod-default-w": "Planned"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "is_gang"),
+    [
+        pytest.param({"moorage.dev/pool": "p"}, True, id="of-a-pool"),
+        pytest.param({}, False, id="of-somebody-else"),
+    ],
+)
+def test_groups_are_gangs_where_a_pool_made_them(labels: dict[str, str], is_gang: bool) -> None:
+    group = {
+        "leaderworkerset.sigs.k8s.io/name": "l", "leaderworkerset.sigs.k8s.io/group-index": "0",
+    }  # fmt: skip
+    size = {"leaderworkerset.sigs.k8s.io/size": "2"}
+    pod = make_pod("p", labels={**group, **labels}, annotations=size)
+    assert (gang_of(pod) is not None) is is_gang
 
 
 def test_infeasible_names_the_node_that_would_help(build: Build) -> None:
