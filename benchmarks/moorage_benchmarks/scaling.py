@@ -36,6 +36,7 @@ from moorage_benchmarks.scaling_peers import (
 )
 from moorage_benchmarks.scaling_profiles import DEFAULT_PROFILE, Profile, load_profile
 from moorage_benchmarks.scaling_service import DECODE, PREFILL, Played, Policy, Setting, simulate
+from moorage_benchmarks.scaling_ticks import measure_ticks
 from moorage_benchmarks.scaling_traces import Trace, read_trace
 from moorage_policies.errors import BadInputError
 from moorage_policies.types import BoolArray, IntArray
@@ -46,6 +47,7 @@ START_UPS_S = (60.0, 180.0, 300.0)
 TICK_S = 15.0
 WARM_RATIO = 0.25
 TURN_S = 600.0
+POOLS, QUICK_POOLS = 1000, 50
 BUNDLED = ("azure-conv", "azure-code", "mooncake-conversation", "servegen-m-large_rates")
 
 
@@ -109,6 +111,11 @@ def run(
                     progress.advance(task)
                 if plots is not None:
                     _draw(case, played, start_up_s, plots)
+    pools = QUICK_POOLS if quick else POOLS
+    rows += [
+        Row(PROTOCOL, f"ticks-{pools}-pools", OURS, metric, value, unit, seed)
+        for metric, value, unit in measure_ticks(pools)
+    ]
     return rows
 
 

@@ -89,6 +89,10 @@ class OperatorConfig(BaseSettings):
     """Pause between two looks at the health of all nodes' accelerators, seconds."""
     scaling_tick_s: Annotated[float, Field(gt=0, le=3600)] = 15.0
     """Time between two decisions about the replicas of pools that scale, seconds."""
+    scaling_in_window_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+    """How long a replica was not needed before it goes, seconds; the start-up time if longer."""
+    scaling_idle_s: Annotated[float, Field(ge=0, le=86_400)] = 300.0
+    """How long a pool has no load at all before it falls to its bounds, seconds."""
     metrics_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     """How long a pod may take to show its metrics, seconds."""
     metrics_stale_s: Annotated[float, Field(gt=0, le=3600)] = 45.0

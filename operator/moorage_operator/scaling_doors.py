@@ -34,7 +34,11 @@ def build_scaling(
     told = _teller(session, lease, metrics, reporter)
     acts = ScalingActs(view, writer, session, lambda: lease.held, metrics.count_write, told)
     settings = ScalingSettings(
-        config.scaling_tick_s, config.metrics_stale_s, config.metrics_warm_up_s
+        config.scaling_tick_s,
+        config.metrics_stale_s,
+        config.metrics_warm_up_s,
+        config.scaling_in_window_s,
+        config.scaling_idle_s,
     )
     return ScalingService(
         view,

@@ -95,6 +95,12 @@ class OperatorSettings(Block):
     scaling_tick_s: Annotated[float, Field(gt=0, le=3600)] | None = None
     """Seconds between two decisions about the replicas of pools that scale."""
 
+    scaling_in_window_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
+    """Seconds for which a replica was not needed before it goes; the start-up time if longer."""
+
+    scaling_idle_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
+    """Seconds without any load after which a pool falls to its bounds."""
+
     metrics_timeout_s: Annotated[float, Field(gt=0, le=60)] | None = None
     """Seconds that a pod may take to show its metrics."""
 

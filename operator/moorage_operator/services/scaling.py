@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import msgspec
 
@@ -37,17 +38,32 @@ from moorage_operator.services.scaling_room import (
     priority_of,
 )
 from moorage_operator.services.view import ClusterView
-from moorage_operator.signals.profiles import profile_of
-from moorage_operator.signals.scrape import Scraper
+from moorage_operator.signals.profiles import MetricProfile, profile_of
+from moorage_operator.signals.scrape import Endpoint
 from moorage_policies.errors import BadInputError, UnavailableError
 from moorage_policies.ports import Reporter
 from moorage_policies.scaling import Observation, Params, State, Targets, begin, step
 from moorage_policies.scaling.joint import join
 from moorage_policies.scaling.reach import RoleReach, settle
 from moorage_policies.scaling.replay import Record
+from moorage_policies.scaling.samples import PodSample
 from moorage_policies.scaling.shares import Claim
 from moorage_policies.scaling.step import frame_of
 from moorage_policies.types import Decision, IntArray
+
+
+class Source(Protocol):
+    """Where samples come from."""
+
+    async def fetch(
+        self, endpoints: Sequence[Endpoint], profile: MetricProfile
+    ) -> dict[str, PodSample]:
+        """Return the samples of the pods that could be read, by UID."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what is open."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +73,8 @@ class ScalingSettings:
     tick_s: float = 15.0
     stale_s: float = 45.0
     warm_up_s: float = 30.0
+    in_window_s: float = 60.0
+    idle_s: float = 300.0
 
 
 @dataclass(slots=True)
@@ -110,7 +128,7 @@ class ScalingService:
     def __init__(
         self,
         view: ClusterView,
-        scraper: Scraper,
+        scraper: Source,
         acts: ScalingActs,
         now_s: Callable[[], float],
         settings: ScalingSettings,
@@ -154,7 +172,12 @@ class ScalingService:
         memories = self._select()
         self._learn(memories)
         await asyncio.gather(*(self._scrape(key, held) for key, held in memories.items()))
-        turns = [turn for key, held in memories.items() if (turn := self._decide(key, held))]
+        turns: list[_Turn] = []
+        for key, held in memories.items():
+            await asyncio.sleep(0)  # a thousand pools must not hold the probes and the Lease up
+            turn = self._decide(key, held)
+            if turn is not None:
+                turns.append(turn)
         turns.sort(key=lambda turn: (-turn.priority, turn.key))
         self._find_places(turns)
         self._yield_one(turns)
@@ -206,7 +229,12 @@ class ScalingService:
     def _decide(self, key: PoolKey, held: _Pool) -> _Turn | None:
         facts, pool = self._facts(key), held.spec
         try:
-            params = params_of(pool, self.starts, self._settings.tick_s)
+            settings = self._settings
+            params = replace(
+                params_of(pool, self.starts, settings.tick_s),
+                in_window_s=settings.in_window_s,
+                idle_s=settings.idle_s,
+            )
         except BadInputError as error:
             self._refuse(key, pool, str(error))
             return None

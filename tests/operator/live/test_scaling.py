@@ -1,0 +1,341 @@
+"""Scaling on a real control plane: pods of simulated nodes whose metrics the test drives."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from moorage_cli.control_plane import ControlPlane, NodeSpec
+from moorage_cli.control_plane.simulated_nodes import H100
+from moorage_cli.installation import OPERATOR, Installation
+
+pytestmark = pytest.mark.control_plane
+
+Json = dict[str, Any]
+Make = Callable[..., Json]
+SETTINGS = {
+    "MOORAGE_OPERATOR_PATIENCE_S": "2",
+    "MOORAGE_OPERATOR_SPACING_MS": "100",
+    "MOORAGE_OPERATOR_PODS_SETTLE_MS": "50",
+    "MOORAGE_OPERATOR_SCALING_TICK_S": "1",
+    "MOORAGE_OPERATOR_SCALING_IN_WINDOW_S": "4",
+    "MOORAGE_OPERATOR_SCALING_IDLE_S": "4",
+    "MOORAGE_OPERATOR_METRICS_WARM_UP_S": "0",
+    "MOORAGE_OPERATOR_METRICS_STALE_S": "4",
+    "MOORAGE_OPERATOR_METRICS_TIMEOUT_S": "1",
+}
+GPUS = 4
+
+
+class Engines:
+    """The metrics of the pods of one role: an equal part of the load each.
+
+    Simulated pods on the network of their node all have its address, so one listener answers for
+    them; each is told the same.
+    """
+
+    def __init__(self) -> None:
+        self.tokens_per_s = 0.0
+        self.answers = True
+        self.replicas: Callable[[], int] = lambda: 1
+        self._tokens = 0.0
+        self._seen_s = time.monotonic()
+        self._turn = threading.Lock()
+        engines = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = engines.text().encode() if engines.answers else b""
+                self.send_response(200 if engines.answers else 503)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Stay silent."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        return int(self.server.server_address[1])
+
+    def text(self) -> str:
+        with self._turn:
+            now_s = time.monotonic()
+            share = self.tokens_per_s / max(1, self.replicas())
+            self._tokens += (now_s - self._seen_s) * share
+            self._seen_s = now_s
+        running = 1 if self.tokens_per_s else 0
+        return (
+            f"vllm:num_requests_running {running}\nvllm:num_requests_waiting 0\n"
+            f"vllm:generation_tokens_total {self._tokens}\n"
+        )
+
+
+class Watch:
+    """Every revision of the pods of a namespace, as a watch shows them."""
+
+    def __init__(self, plane: ControlPlane, namespace: str) -> None:
+        command = [plane._binaries["kubectl"], f"--kubeconfig={plane.kubeconfig}", "get", "pods"]
+        flags = ["-n", namespace, "--watch", "--output-watch-events", "-o", "json"]
+        self._process = subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, text=True)
+
+    def most_gpus(self) -> int:
+        """Stop, and return the most accelerators that pods held at any revision."""
+        self._process.terminate()
+        text, _ = self._process.communicate(timeout=10)
+        decoder, at, most = json.JSONDecoder(), 0, 0
+        alive: dict[str, int] = {}
+        while at < len(text.rstrip()):
+            try:
+                event, at = decoder.raw_decode(text, at)
+            except json.JSONDecodeError:
+                break  # cut off in the middle of the last event
+            pod = event["object"]
+            uid = pod["metadata"]["uid"]
+            if event["type"] == "DELETED":
+                alive.pop(uid, None)
+            else:
+                limits = pod["spec"]["containers"][0]["resources"]["limits"]
+                alive[uid] = int(limits["nvidia.com/gpu"])
+            most = max(most, sum(alive.values()))
+            at += len(text[at:]) - len(text[at:].lstrip())
+        return most
+
+
+@pytest.fixture(scope="module")
+def arena(kubernetes_minor: str) -> Iterator[tuple[ControlPlane, Installation]]:
+    with ControlPlane(kubernetes_minor) as plane, Installation(plane) as installation:
+        installation.install()
+        plane.create_nodes([NodeSpec(f"h{n}", gpu=H100) for n in range(6)])
+        for name, value in (("high", 1000), ("low", 10)):
+            body = {
+                "apiVersion": "scheduling.k8s.io/v1",
+                "kind": "PriorityClass",
+                "metadata": {"name": name},
+                "value": value,
+                "preemptionPolicy": "Never",
+            }
+            plane.api.create("/apis/scheduling.k8s.io/v1/priorityclasses", body)
+        plane.start_scheduler()
+        installation.start_operator(**SETTINGS)
+        yield plane, installation
+
+
+class Site:
+    def __init__(self, plane: ControlPlane, installation: Installation, namespace: str) -> None:
+        self.plane, self.installation, self.namespace = plane, installation, namespace
+        self.engines = {"prefill": Engines(), "decode": Engines()}
+        for role, engines in self.engines.items():
+            engines.replicas = lambda role=role: self.ready(role)  # type: ignore[misc]
+        self._ready: dict[str, int] = {}
+
+    def apply(self, pool: Json) -> None:
+        made = copy.deepcopy(pool)
+        made["metadata"]["namespace"] = self.namespace
+        for role in made["spec"]["roles"]:
+            role["accelerators"] = [{"class": "H100-80GB", "count": GPUS}]
+            template = role["template"]
+            port = str(self.engines[role["name"]].port)
+            template["metadata"] = {
+                "annotations": {
+                    "prometheus.io/port": port,
+                    "moorage.dev/simulated-start": "1s",
+                    "moorage.dev/simulated-stop": "2s",
+                }
+            }
+            template["spec"]["hostNetwork"] = True
+        self.plane.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(made))
+
+    def get(self, kind: str, name: str) -> Json:
+        text = self.plane.kubectl("get", kind, name, "-n", self.namespace, "-o", "json")
+        found: Json = json.loads(text)
+        return found
+
+    def pods(self, pool: str = "llama") -> list[Json]:
+        path = f"/api/v1/namespaces/{self.namespace}/pods"
+        items: list[Json] = self.plane.api.get(path)["items"]
+        return [p for p in items if p["metadata"]["labels"]["moorage.dev/pool"] == pool]
+
+    def ready(self, role: str, pool: str = "llama") -> int:
+        return sum(
+            pod["metadata"]["labels"]["moorage.dev/role"] == role
+            and any(
+                c["type"] == "Ready" and c["status"] == "True"
+                for c in pod["status"].get("conditions", ())
+            )
+            for pod in self.pods(pool)
+        )
+
+    def count(self, role: str, pool: str = "llama") -> int:
+        return int(self.get("gir", f"{pool}-{role}")["spec"]["replicas"])
+
+    def counts(self) -> tuple[int, int]:
+        return self.count("prefill"), self.count("decode")
+
+    def condition(self, kind: str) -> Json:
+        conditions = self.get("gip", "llama").get("status", {}).get("conditions", ())
+        return next((c for c in conditions if c["type"] == kind), {})
+
+    def eventually(self, holds: Callable[[], Any], why: str, deadline_s: float = 60.0) -> None:
+        ends_s = time.monotonic() + deadline_s
+        while not (said := holds()):
+            if time.monotonic() > ends_s:
+                log = self.installation.log_tail(OPERATOR)
+                pytest.fail(f"not within {deadline_s} s: {why} (last: {said!r})\n{log}")
+            time.sleep(0.2)
+
+    def stays(self, holds: Callable[[], Any], why: str, for_s: float) -> None:
+        ends_s = time.monotonic() + for_s
+        while time.monotonic() < ends_s:
+            assert holds(), why
+            time.sleep(0.2)
+
+
+@pytest.fixture
+def site(
+    arena: tuple[ControlPlane, Installation], request: pytest.FixtureRequest
+) -> Iterator[Site]:
+    plane, installation = arena
+    name = f"s{abs(hash(request.node.nodeid)) % 10**8}"
+    plane.kubectl("create", "namespace", name)
+    site = Site(plane, installation, name)
+    yield site
+    plane.kubectl("delete", "gip", "--all", "-n", name)
+    plane.kubectl("delete", "deploy", "--all", "-n", name)
+    site.eventually(
+        lambda: not plane.api.get(f"/api/v1/namespaces/{name}/pods")["items"], "pods are gone"
+    )
+    plane.kubectl("delete", "namespace", name, "--wait=false")
+    for engines in site.engines.values():
+        engines.server.shutdown()
+        engines.server.server_close()
+
+
+@pytest.fixture
+def make(new_pool: Make, new_role: Make) -> Make:
+    def build(name: str = "llama", decode: int = 2, **fields: Any) -> Json:
+        bounds = [
+            {"role": "prefill", "minReplicas": 1, "maxReplicas": 6},
+            {"role": "decode", "minReplicas": 1, "maxReplicas": 12},
+        ]
+        ratio = {"numerator": "prefill", "denominator": "decode", "min": "0.25", "max": "1"}
+        scaling = {"target": "100", "bounds": bounds, "ratio": ratio, **fields.pop("scaling", {})}
+        roles = [new_role("prefill", replicas=1), new_role("decode", replicas=decode)]
+        return new_pool(name, roles=roles, scaling=scaling, **fields)
+
+    return build
+
+
+def test_both_roles_follow_one_decision_and_the_budget_holds_at_every_revision(
+    site: Site, make: Make
+) -> None:
+    site.apply(make(maxGpus=7 * GPUS))
+    site.eventually(lambda: site.ready("decode") == 2, "the pool runs")
+    watch = Watch(site.plane, site.namespace)
+    site.engines["decode"].tokens_per_s = 450.0
+    site.eventually(lambda: site.counts()[1] >= 5 and site.counts()[0] >= 2, "both roles grew")
+    history = site.get("gip", "llama")["status"]["scalingHistory"]
+    same = [entry["role"] for entry in history if entry["time"] == history[-1]["time"]]
+    assert {"prefill", "decode"} <= {entry["role"] for entry in history}
+    assert same
+    site.eventually(lambda: site.condition("MetricsFresh").get("status") == "True", "can be read")
+    site.engines["decode"].tokens_per_s = 120.0
+    site.eventually(lambda: site.counts()[1] <= 4, "decode shrank again", deadline_s=120.0)
+    site.engines["decode"].tokens_per_s = 2000.0
+    site.eventually(lambda: sum(site.counts()) == 7, "all of the budget is used")
+    site.stays(lambda: sum(site.counts()) <= 7, "the budget holds", 3.0)
+    assert 0 < watch.most_gpus() <= 7 * GPUS
+
+
+@pytest.mark.parametrize("tokens_per_s", [0.0, 350.0])
+def test_no_replica_is_lost_when_the_metrics_stop(
+    site: Site, make: Make, tokens_per_s: float
+) -> None:
+    site.apply(make(decode=3))
+    site.engines["decode"].tokens_per_s = 350.0
+    site.eventually(lambda: site.ready("decode") >= 4, "the load is carried")
+    site.engines["decode"].tokens_per_s = tokens_per_s
+    for engines in site.engines.values():
+        engines.answers = False
+    site.eventually(lambda: site.condition("MetricsFresh").get("reason") == "Blind", "it is told")
+    before = site.counts()
+    site.stays(
+        lambda: all(a >= b for a, b in zip(site.counts(), before, strict=True)),
+        "nothing is lost while nothing is seen",
+        12.0,
+    )
+
+
+def test_no_traffic_falls_to_the_least(site: Site, make: Make) -> None:
+    bounds = [{"role": r, "minReplicas": 0, "maxReplicas": 6} for r in ("prefill", "decode")]
+    site.apply(make(scaling={"bounds": bounds}))
+    site.engines["decode"].tokens_per_s = 250.0
+    site.eventually(lambda: site.ready("decode") >= 3, "the load is carried")
+    site.engines["decode"].tokens_per_s = 0.0
+    site.eventually(lambda: site.counts() == (0, 0), "zero after the delay", deadline_s=30.0)
+    site.plane.kubectl("scale", "gir/llama-decode", "--replicas=1", "-n", site.namespace)
+    site.eventually(lambda: site.ready("decode") == 1, "a floor by hand wakes it")
+    site.eventually(lambda: site.ready("prefill") == 1, "and the other role with it")
+
+
+def test_only_what_fits_is_asked_for_and_no_pod_waits(site: Site, make: Make) -> None:
+    site.apply(make())
+    site.eventually(lambda: site.ready("decode") == 2, "the pool runs")
+    site.engines["decode"].tokens_per_s = 5000.0
+    site.eventually(lambda: sum(site.counts()) == 12, "the nodes are full")
+    site.eventually(lambda: site.condition("ScalingLimited").get("reason") == "NoPlace", "told")
+
+    def refused() -> bool:
+        return any(
+            c["type"] == "PodScheduled" and c["status"] == "False"
+            for pod in site.pods()
+            for c in pod["status"].get("conditions", ())
+        )
+
+    site.stays(lambda: not refused(), "no pod waits", 5.0)
+
+
+def test_the_critical_pool_gets_its_floor_from_the_lower_one(site: Site, make: Make) -> None:
+    site.apply(make(priorityClassName="low"))
+    site.engines["decode"].tokens_per_s = 5000.0
+    site.eventually(lambda: sum(site.counts()) == 12, "the low pool takes all")
+    bounds = [
+        {"role": "prefill", "minReplicas": 1, "maxReplicas": 1},
+        {"role": "decode", "minReplicas": 3, "maxReplicas": 3},
+    ]
+    critical = make("critical", decode=3, scaling={"bounds": bounds, "sla": {"itlMs": 50}})
+    critical["spec"]["priorityClassName"] = "high"
+    site.apply(critical)
+    site.eventually(
+        lambda: (site.ready("prefill", "critical"), site.ready("decode", "critical")) == (1, 3),
+        "the floor is reached, one replica after the other",
+        deadline_s=90.0,
+    )
+    assert site.counts()[0] >= 1
+    assert site.counts()[1] >= 1
+
+
+def test_an_operator_killed_in_the_middle_ends_at_the_same_counts(site: Site, make: Make) -> None:
+    site.apply(make(decode=6, maxGpus=7 * GPUS))
+    site.engines["decode"].tokens_per_s = 500.0
+    site.eventually(lambda: site.ready("decode") >= 5, "the pool runs")
+    watch = Watch(site.plane, site.namespace)
+    site.engines["decode"].tokens_per_s = 110.0
+    site.eventually(lambda: site.counts()[1] < 5, "it begins to shrink", deadline_s=120.0)
+    site.installation.crash_and_restart(OPERATOR)
+    site.engines["decode"].tokens_per_s = 500.0
+    site.eventually(lambda: site.counts()[1] >= 5, "the next one goes on", deadline_s=90.0)
+    site.eventually(lambda: site.ready("decode") == site.counts()[1], "and all of it runs")
+    assert watch.most_gpus() <= 7 * GPUS
