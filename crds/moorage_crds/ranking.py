@@ -32,11 +32,12 @@ SCORERS: Mapping[str, tuple[str, ...]] = {
     "Energy": ("energy",),
     "Fairness": ("fairness",),
     "Load": ("load",),
+    "Interference": ("interference",),
 }
 """Scorers of the ranking behind each name in a policy."""
 
 HALF_LIFE = "halfLifeSeconds"
-JOULES, IDLE_WATTS = "joulesPerToken.", "idleWatts."
+JOULES, IDLE_WATTS, SLOWDOWN = "joulesPerToken.", "idleWatts.", "slowdown."
 
 
 def to_ranking_params(spec: PolicySpec, base: RankingParams) -> RankingParams:
@@ -72,6 +73,9 @@ def to_ranking_params(spec: PolicySpec, base: RankingParams) -> RankingParams:
         half_life_s=parameters.get(HALF_LIFE, base.half_life_s),
         topology_levels=spec.topology.levels if spec.topology is not None else (),
         draws=_draws(parameters, spec),
+        slowdowns={
+            _pair(name): value for name, value in parameters.items() if name.startswith(SLOWDOWN)
+        },
     )
 
 
@@ -95,10 +99,21 @@ def _parameters(scorer: ScorerSettings, field: str) -> dict[str, float]:
         if scorer.name == "Fragmentation" and name == HALF_LIFE:
             if value <= 0:
                 raise BadInputError("must be more than 0", field=f"{field}.{name}")
+        elif scorer.name == "Interference" and all(_pair(name)):
+            if value < 1:
+                raise BadInputError("must be 1 or more", field=f"{field}.{name}")
         elif scorer.name != "Energy" or not name.startswith((JOULES, IDLE_WATTS)):
             message = f"{scorer.name} has no such parameter; its page in the documentation has all"
             raise BadInputError(message, field=f"{field}.{name}")
     return found
+
+
+def _pair(name: str) -> tuple[str, str]:
+    """Return who suffers from whom, empty names where ``slowdown.VICTIM/NEIGHBOUR`` is not kept."""
+    if not name.startswith(SLOWDOWN):
+        return "", ""
+    victim, _, neighbour = name.removeprefix(SLOWDOWN).partition("/")
+    return victim, neighbour
 
 
 def _draws(parameters: Mapping[str, float], spec: PolicySpec) -> dict[str, Draw]:

@@ -82,6 +82,11 @@ def test_parameters_reach_their_scorers() -> None:
         scorers=[
             {"name": "Fragmentation", "weight": 10, "parameters": {"halfLifeSeconds": "60"}},
             {
+                "name": "Interference",
+                "weight": 10,
+                "parameters": {"slowdown.decode/batch": "1.5"},
+            },
+            {
                 "name": "Energy",
                 "weight": 10,
                 "parameters": {"joulesPerToken.big": "0.4", "idleWatts.L40S": "90"},
@@ -92,6 +97,7 @@ def test_parameters_reach_their_scorers() -> None:
     params = to_ranking_params(spec, BASE)
     assert params.half_life_s == 60
     assert params.draws == {"H100X": Draw(0.4), "L40S": Draw(None, 90)}
+    assert params.slowdowns == {("decode", "batch"): 1.5}
     assert params.topology_levels == ("zone", "rack")
 
 
@@ -100,6 +106,8 @@ def test_parameters_reach_their_scorers() -> None:
     [
         pytest.param("Fragmentation", {"patience": "3"}, "patience", id="unknown"),
         pytest.param("Fairness", {"halfLifeSeconds": "3"}, "halfLife", id="of-another-scorer"),
+        pytest.param("Interference", {"slowdown.decode": "2"}, "no such", id="one-of-a-pair"),
+        pytest.param("Interference", {"slowdown.a/b": "0.5"}, "1 or more", id="a-speed-up"),
         pytest.param("Fragmentation", {"halfLifeSeconds": "0"}, "more than 0", id="zero"),
     ],
 )

@@ -5,6 +5,7 @@ from moorage_policies.scoring.fairness import Fairness, disruptions_in, weigh_di
 from moorage_policies.scoring.fragmentation import Fragmentation
 from moorage_policies.scoring.heterogeneity import Heterogeneity
 from moorage_policies.scoring.hints import HintedNodes
+from moorage_policies.scoring.interference import Interference
 from moorage_policies.scoring.load import Load
 from moorage_policies.scoring.mix import MixLearner, RequestMix, Shape, mix_from
 from moorage_policies.scoring.ranking import (
@@ -32,6 +33,7 @@ __all__ = [
     "Fragmentation",
     "Heterogeneity",
     "HintedNodes",
+    "Interference",
     "Load",
     "MixLearner",
     "Ranker",

@@ -14,6 +14,7 @@ from moorage_policies.ports import Clock
 from moorage_policies.scoring.energy import Draw, Energy
 from moorage_policies.scoring.fragmentation import Fragmentation
 from moorage_policies.scoring.heterogeneity import Heterogeneity
+from moorage_policies.scoring.interference import Interference, Pair
 from moorage_policies.scoring.mix import HALF_LIFE_S
 from moorage_policies.scoring.neighbours import PreferredNeighbours, SoftSpread
 from moorage_policies.scoring.soft import LocalImages, PreferredNodes, SoftTaints
@@ -41,7 +42,8 @@ DEFAULT_WEIGHTS: Mapping[str, float] = {
     "local-images": 0.3,
     "energy": 0.2,
     "fairness": 0.2,
-    "load": 0.2,
+    "load": 0.15,
+    "interference": 0.15,
 }
 """What users and admins wrote outweighs everything else together; see README.md."""
 
@@ -95,6 +97,7 @@ class RankingParams:
         half_life_s: seconds after which a pod that is gone counts half in the mix of requests.
         topology_levels: node label keys from the outermost level to the nearest.
         draws: what accelerator classes draw, for ``energy``.
+        slowdowns: what workload classes lose to each other, for ``interference``.
     """
 
     weights: Mapping[str, float] = field(default_factory=lambda: DEFAULT_WEIGHTS)
@@ -104,6 +107,7 @@ class RankingParams:
     half_life_s: float = HALF_LIFE_S
     topology_levels: tuple[str, ...] = ()
     draws: Mapping[str, Draw] = field(default_factory=dict)
+    slowdowns: Mapping[Pair, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_weights(self.weights, "weights")
@@ -217,6 +221,7 @@ class Ranker:
             self._fragmentation,
             LocalImages(),
             Energy(params.draws),
+            Interference(params.slowdowns),
         )
 
     def learn(self, snapshot: Snapshot) -> None:

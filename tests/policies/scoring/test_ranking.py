@@ -193,6 +193,7 @@ def _asked_in_order() -> tuple[str, ...]:
         "fragmentation",
         "local-images",
         "energy",
+        "interference",
     )
 
 
@@ -222,7 +223,7 @@ def test_the_explanation_adds_up_to_the_total() -> None:
 @pytest.mark.parametrize(
     ("params", "field"),
     [
-        pytest.param({"weights": {"load": 1.0}}, "weights", id="unknown-scorer"),
+        pytest.param({"weights": {"luck": 1.0}}, "weights", id="unknown-scorer"),
         pytest.param(
             {"weights": {"fragmentation": -1.0}}, "weights.fragmentation", id="negative-weight"
         ),
