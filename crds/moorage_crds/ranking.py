@@ -33,6 +33,7 @@ SCORERS: Mapping[str, tuple[str, ...]] = {
     "Fairness": ("fairness",),
     "Load": ("load",),
     "Interference": ("interference",),
+    "Network": ("network",),
 }
 """Scorers of the ranking behind each name in a policy."""
 

@@ -108,6 +108,28 @@ class Settings(BaseSettings):
     protected_namespaces: frozenset[str] = frozenset({"kube-system"})
     """Namespaces whose pods are never preempted."""
 
+    network_mode: Literal["Off", "Recommend", "Auto"] = "Off"
+    """Whether nodes are scored by the network: Auto counts it (scorer network), Recommend only
+    compares it with what was chosen (shadow mode), Off does not look at it."""
+
+    network_model_file: Path | None = None
+    """Document of ``moorage train network``; without one, nodes are scored by topology alone."""
+
+    network_model_digest: str = Field(default="", pattern=r"^(sha256:[0-9a-f]{64})?$")
+    """Digest that the document must have, as the training printed it; empty takes any."""
+
+    network_probes: str = ""
+    """Host and port under which all probes are found (a headless Service), ``host:port``."""
+
+    network_poll_s: float = Field(default=10.0, gt=0)
+    """Seconds between two readings of all probes."""
+
+    network_stale_after_s: float = Field(default=60.0, gt=0)
+    """Age of a node's newest reading in seconds after which it counts as unknown."""
+
+    topology_levels: tuple[str, ...] = ()
+    """Node label keys, outermost level first; empty finds region, zone and those of known tools."""
+
     drain_s: float = Field(default=5.0, ge=0)
     """Seconds between not being ready any more and closing the verbs, at the end."""
 
@@ -163,6 +185,14 @@ class Settings(BaseSettings):
                 f"planner {self.planner} needs planner_lease; write namespace/name of the Lease"
             )
         return self
+
+    @field_validator("network_probes")
+    @classmethod
+    def _is_host_and_port(cls, probes: str) -> str:
+        host, _, port = probes.rpartition(":")
+        if probes and not (host and port.isdecimal() and 0 < int(port) < 65536):  # noqa: PLR2004
+            raise ValueError(f"{probes!r} is no host:port; write moorage-probe:8890")
+        return probes
 
     @model_validator(mode="after")
     def _ranks(self) -> Self:

@@ -17,6 +17,7 @@ from moorage_extender.feed import Budgets
 from moorage_extender.hints import Hints
 from moorage_extender.kept_room import KeptRoom
 from moorage_extender.metrics import Metrics
+from moorage_extender.network import Network
 from moorage_extender.node_lists import NodeList, decode_node_names
 from moorage_extender.planner.answers import Answers
 from moorage_extender.planner.books import MigrationBook, PolicyBook
@@ -27,6 +28,7 @@ from moorage_policies.scoring import (
     Fairness,
     HintedNodes,
     Load,
+    NetworkNodes,
     Ranker,
     disruptions_in,
     weigh_disruptions,
@@ -86,6 +88,7 @@ class Context:
     first_failures: FirstFailures = field(init=False)
     kept_room: KeptRoom = field(init=False)
     hints: Hints = field(init=False)
+    network: Network = field(init=False)
     decisions: Decisions = field(init=False)
     budgets: Budgets = field(default_factory=Budgets)
     policy: PolicyBook = field(default_factory=PolicyBook)
@@ -106,8 +109,10 @@ class Context:
         settings = self.settings
         self.state = ClusterState(assume_ttl_s=settings.assume_ttl_s)
         self.hints = Hints(self.metrics, self.wall_clock)
+        self.network = Network(settings, self.metrics, self.clock)
         told = (
             HintedNodes(self.hints.intents_of, self.hints.signals_of),
+            NetworkNodes(self.network.values_of),
             Fairness(self._disruptions_of),
             Load(lambda: self.utilisation, self.clock),
         )
@@ -128,6 +133,7 @@ class Context:
                 log.warning("policy does not rank", field=error.field, error=str(error))
             else:
                 self.ranker.adopt(params)
+                self.network.adopt(params.topology_levels)
         disrupted = disruptions_in(self.kept_room.plans.values())
         self._disruptions = weigh_disruptions(disrupted, self.wall_clock())
         self.ranker.learn(self.state.snapshot())

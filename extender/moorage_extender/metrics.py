@@ -80,6 +80,25 @@ class Metrics:
             ("outcome",),
             registry=self.registry,
         )
+        self.network_rankings = Counter(
+            "moorage_extender_network_rankings",
+            "Rankings of pods that exchange data, by what the network said about them.",
+            ("outcome",),
+            registry=self.registry,
+        )
+        self.network_regret = Histogram(
+            "moorage_extender_network_regret_ratio",
+            "How much slower than on the best node the model expects the pod on the chosen one.",
+            ("mode",),
+            buckets=(0.0, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0),
+            registry=self.registry,
+        )
+        self.network_ignored = Counter(
+            "moorage_extender_network_ignored",
+            "Probes' reports and readings that were left out.",
+            ("reason",),
+            registry=self.registry,
+        )
         self.planner_seconds = Histogram(
             "moorage_planner_solve_seconds",
             "Time from a snapshot to the solver's last word on it.",

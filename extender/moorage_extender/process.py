@@ -6,7 +6,7 @@ import asyncio
 import gc
 import signal
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any
 
 import structlog
@@ -23,6 +23,7 @@ from moorage_extender.logs import LogReporter
 from moorage_extender.planner.leadership import Leadership
 from moorage_extender.planner.service import Planner
 from moorage_extender.planner.voice import ApiVoice
+from moorage_extender.probe_feed import ProbeFeed
 from moorage_extender.server import Server, make_health_server, make_verbs_server, open_socket
 from moorage_extender.solver.link import SolverLink
 from moorage_extender.verbs.bind import Binder, PodToNode
@@ -63,7 +64,7 @@ async def serve(settings: Settings) -> None:
         )
         load = LoadFeed(api, ctx.state.snapshot, ctx.take_load, ctx.clock, LogReporter())
         planning = () if settings.planner == "Off" else (leadership.run(), planner.run())
-        await _serve(ctx, feed, tell, (load.run(), *planning))
+        await _serve(ctx, feed, tell, (load.run(), *planning, *_network(ctx)))
 
 
 async def _serve(
@@ -106,6 +107,17 @@ async def _serve(
             task.cancel()
 
 
+def _network(ctx: Context) -> Iterator[Coroutine[Any, Any, None]]:
+    """Yield what runs for scores by the network."""
+    settings = ctx.settings
+    if ctx.network.is_on:
+        yield ctx.network.run()
+        if settings.network_probes:
+            yield ProbeFeed(
+                ctx.network, ctx.metrics, settings.network_probes, settings.network_poll_s
+            ).run()
+
+
 async def _signal() -> signal.Signals:
     """Return the first SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
@@ -145,6 +157,11 @@ async def _learn(ctx: Context, feed: Feed) -> None:
 
 def _export_sizes(ctx: Context) -> None:
     state = ctx.state
+    ctx.metrics.watch(
+        "moorage_extender_network_model_loaded",
+        "Whether a usable model of the network was loaded.",
+        lambda: float(ctx.network.has_model),
+    )
     ctx.metrics.watch(
         "moorage_planner_ready",
         "Whether pods that fit nowhere are planned for: this process leads and its solver is warm.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,16 @@ import pytest
 import yaml
 
 from moorage_extender.metrics import Metrics as ExtenderMetrics
+from moorage_extender.probe.prober import Prober
+from moorage_extender.probe.settings import ProbeSettings
 from moorage_operator.metrics import Metrics as OperatorMetrics
 
 
 @pytest.fixture(scope="module")
 def served(root: Path) -> set[str]:
     """Names of all series of ours, the gauges that are added at run time included."""
-    registries = (ExtenderMetrics().registry, OperatorMetrics().registry)
+    probe = Prober(ProbeSettings(node="n"), time.monotonic)
+    registries = (ExtenderMetrics().registry, OperatorMetrics().registry, probe.registry)
     families = [family for registry in registries for family in registry.collect()]
     names = {family.name for family in families if family.type == "gauge"}
     names |= {f"{family.name}_total" for family in families if family.type == "counter"}

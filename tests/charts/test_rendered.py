@@ -20,6 +20,7 @@ from moorage_cli.manifests import read_manifests
 from moorage_crds.names import SCHEDULER_NAME
 from moorage_crds.render import crd_manifests
 from moorage_extender.config import Settings
+from moorage_extender.probe.settings import ProbeSettings
 from moorage_operator.config import OperatorConfig
 
 SERVICE = {"mode": '"Service"'}
@@ -254,6 +255,62 @@ def test_without_a_solver_nothing_plans(render: Any) -> None:
     found = containers(render(solver__enabled="false"))
     assert "solver" not in found
     assert "MOORAGE_EXTENDER_PLANNER" not in environment(found["extender"])
+
+
+PROBE = {"probe__enabled": "true"}
+
+
+@MODES
+def test_probes_and_extender_find_each_other_and_probes_have_no_rights(
+    render: Any, mode: Any
+) -> None:
+    objects = render(**mode, **PROBE, probe__modelConfigMap='"model"')
+    (daemon,) = [o for o in objects if o["kind"] == "DaemonSet"]
+    spec = daemon["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    extender, probe = environment(containers(objects)["extender"]), environment(container)
+    host, _, port = extender["MOORAGE_EXTENDER_NETWORK_PROBES"].partition(":")
+    assert host == probe["MOORAGE_PROBE_PEERS"]
+    assert port == probe["MOORAGE_PROBE_PORT"]
+    (service,) = [o for o in objects if o["kind"] == "Service" and o["spec"].get("clusterIP")]
+    assert host.split(".")[:2] == [service["metadata"]["name"], service["metadata"]["namespace"]]
+    assert service["spec"]["selector"].items() <= (
+        daemon["spec"]["template"]["metadata"]["labels"].items()
+    )
+    assert spec["automountServiceAccountToken"] is False
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    bound = [s["name"] for o in objects for s in o.get("subjects", ())]
+    assert spec["serviceAccountName"] not in bound
+    mounts = {m["name"]: m["mountPath"] for m in containers(objects)["extender"]["volumeMounts"]}
+    model = extender["MOORAGE_EXTENDER_NETWORK_MODEL_FILE"]
+    assert model == f"{mounts['network-model']}/model.json"
+
+
+def test_the_probe_reads_every_setting_as_it_was_written(
+    render: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects = render(
+        **PROBE,
+        probe__settings__bandwidthTestKib="512",
+        probe__settings__nodeExporter='"http://$(MOORAGE_NODE_ADDRESS):9100/metrics"',
+        probe__settings__cpu="false",
+    )
+    (daemon,) = [o for o in objects if o["kind"] == "DaemonSet"]
+    (container,) = daemon["spec"]["template"]["spec"]["containers"]
+    for name, value in environment(container).items():
+        monkeypatch.setenv(name, value or "n1")
+    settings = ProbeSettings()  # type: ignore[call-arg]  # from the environment
+    assert (settings.bandwidth_test_kib, settings.cpu, settings.port) == (512, False, 8890)
+    assert settings.node_exporter.endswith(":9100/metrics")
+
+
+def test_without_a_probe_nothing_looks_at_the_network(render: Any) -> None:
+    objects = render()
+    assert not [o for o in objects if o["kind"] == "DaemonSet"]
+    names = environment(containers(objects)["extender"])
+    assert not [name for name in names if "NETWORK" in name]
 
 
 def test_programs_read_every_setting_as_it_was_written(

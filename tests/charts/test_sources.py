@@ -14,9 +14,10 @@ from moorage_cli.chart.documents import values_yaml
 from moorage_cli.chart.helm import Helm
 from moorage_cli.chart.render import chart_files, golden_files, main, stale
 from moorage_cli.chart.rights import accounts_text, rights
-from moorage_cli.chart.settings import ExtenderSettings, OperatorSettings
+from moorage_cli.chart.settings import ExtenderSettings, OperatorSettings, ProbeSettings
 from moorage_cli.chart.values import Values
 from moorage_extender.config import Settings
+from moorage_extender.probe.settings import ProbeSettings as ProbeConfig
 from moorage_operator.config import OperatorConfig
 
 
@@ -75,7 +76,9 @@ SET_BY_THE_CHART = {
         "config_file", "kubeconfig", "host", "port", "health_host", "health_port",
         "tls_certificate_file", "tls_key_file", "tls_client_ca_file",
         "planner", "planner_lease", "solver_socket", "bell_namespace",
+        "network_mode", "network_model_file", "network_model_digest", "network_probes",
     },
+    ProbeConfig: {"node", "peers", "host", "port", "echo_port"},
     OperatorConfig: {
         "kubeconfig", "lease_namespace", "lease_name", "listen_host", "listen_port", "log_format",
     },
@@ -83,7 +86,12 @@ SET_BY_THE_CHART = {
 
 
 @pytest.mark.parametrize(
-    ("ours", "program"), [(ExtenderSettings, Settings), (OperatorSettings, OperatorConfig)]
+    ("ours", "program"),
+    [
+        (ExtenderSettings, Settings),
+        (OperatorSettings, OperatorConfig),
+        (ProbeSettings, ProbeConfig),
+    ],
 )
 def test_the_chart_offers_the_settings_that_the_program_has(
     ours: type[BaseModel], program: type[BaseSettings]

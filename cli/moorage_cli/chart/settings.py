@@ -58,6 +58,15 @@ class ExtenderSettings(Block):
     protected_namespaces: list[str] | None = None
     """Namespaces whose pods are never preempted."""
 
+    network_poll_s: Positive | None = None
+    """Seconds between two readings of all probes."""
+
+    network_stale_after_s: Positive | None = None
+    """Age of a node's newest reading in seconds after which it counts as unknown."""
+
+    topology_levels: list[str] | None = None
+    """Node label keys, outermost level first; empty finds region, zone and those of known tools."""
+
     drain_s: NotNegative | None = None
     """Seconds between not being ready any more and closing the verbs, at the end."""
 
@@ -66,6 +75,41 @@ class ExtenderSettings(Block):
 
     plan_longest_wait_s: NotNegative | None = None
     """Most seconds after the first such pod."""
+
+    log_level: Literal["debug", "info", "warning", "error"] | None = None
+    """Least severe log line that is written."""
+
+
+class ProbeSettings(Block):
+    """Settings of the probe; one that is not set has the program's default."""
+
+    interval_s: Annotated[float, Field(ge=0.05)] | None = None
+    """Seconds between two rounds of measurements."""
+
+    exchanges: Annotated[int, Field(ge=1, le=10)] | None = None
+    """Echoes per peer and round; the quickest counts."""
+
+    timeout_s: Positive | None = None
+    """Seconds after which an echo counts as lost."""
+
+    peers_per_round: Annotated[int, Field(ge=2, le=1024)] | None = None
+    """Peers that are measured in a round; of more, half are landmarks and half change."""
+
+    budget_kib_per_min: Annotated[int, Field(ge=16)] | None = None
+    """Most KiB that echoes may send in a minute."""
+
+    bandwidth_test_kib: Annotated[int, Field(ge=0, le=65536)] | None = None
+    """KiB that one bandwidth test sends to one peer; 0, the default, tests no bandwidth."""
+
+    bandwidth_budget_kib_per_min: Annotated[int, Field(ge=0)] | None = None
+    """Most KiB that bandwidth tests may send, and that a probe accepts, in a minute."""
+
+    node_exporter: Annotated[str, Field(pattern=r"^(https?://.+)?$")] | None = None
+    """Address of the node's own node exporter, for traffic of its network cards; write
+    $(MOORAGE_NODE_ADDRESS) for the node's address."""
+
+    cpu: bool | None = None
+    """Whether to tell how busy the node's CPU is (/proc/stat)."""
 
     log_level: Literal["debug", "info", "warning", "error"] | None = None
     """Least severe log line that is written."""

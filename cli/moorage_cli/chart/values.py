@@ -21,7 +21,7 @@ from moorage_cli.chart.base import (
     Resources,
     ServiceAccount,
 )
-from moorage_cli.chart.settings import ExtenderSettings, OperatorSettings
+from moorage_cli.chart.settings import ExtenderSettings, OperatorSettings, ProbeSettings
 from moorage_cli.installation import EXTENDER_WEIGHT
 from moorage_crds.names import SCHEDULER_NAME
 
@@ -241,6 +241,42 @@ class Solver(Container):
     """Requests and limits; the CPU limit keeps a search from slowing the verbs down."""
 
 
+class Probe(Container):
+    """The probe on each node: measures the network for scores, see docs/network.md."""
+
+    enabled: bool = False
+    """Run a probe on each node, and let the extender read all of them."""
+
+    mode: Literal["Recommend", "Auto"] = "Recommend"
+    """Auto: the network counts in the ranking. Recommend: it is only compared with the choice."""
+
+    model_config_map: str = ""
+    """ConfigMap with model.json of `moorage train network`; empty: topology alone orders nodes."""
+
+    model_digest: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")] = ""
+    """Digest of model.json, as the training printed it; any other is refused. Empty takes any."""
+
+    port: PortNumber = 8890
+    """TCP port of telemetry and metrics."""
+
+    echo_port: PortNumber = 8891
+    """UDP port of echoes."""
+
+    resources: Resources = Resources(
+        requests=Amounts(cpu="10m", memory="64Mi"), limits=Amounts(memory="256Mi")
+    )
+    """Requests and limits."""
+
+    settings: ProbeSettings = ProbeSettings()
+    """The program's own settings."""
+
+    pod: Pod = Pod(tolerations=[{"operator": "Exists"}], topology_spread_constraints=[])
+    """The probe's pod; its selector says which nodes are measured."""
+
+    service_account: ServiceAccount = ServiceAccount()
+    """Account of the probe; it has no rights and no token."""
+
+
 class Operator(Container):
     """The operator."""
 
@@ -395,6 +431,9 @@ class Values(Block):
 
     operator: Operator = Operator()
     """The operator."""
+
+    probe: Probe = Probe()
+    """The probe."""
 
     rbac: Rbac = Rbac()
     """Rights of people."""

@@ -70,6 +70,7 @@ class Filter:
         ctx, pod, nodes = self._ctx, args.pod, args.nodes
         ctx.pods_seen.note(pod)
         ctx.hints.notice(pod)  # read after this answer, before prioritize, if the watch is behind
+        ctx.network.notice(pod, ctx.state.snapshot())
         if not ctx.listed():
             ctx.degraded(self.name, "not-listed")
             return Reply(self.neutral(args), "neutral")

@@ -46,6 +46,7 @@ class Prioritize:
         scores[known] = decision.value.scores
         body = args.nodes.encode_scores(scores)
         outcome = "partial" if decision.value.dropped else "ok"
+        ctx.network.note(args.pod, decision.value, snapshot)
         hint = note_hint(args.pod, decision.value, ctx, snapshot)
         return Reply(body, outcome, lambda: _record(args, decision, snapshot, hint))
 

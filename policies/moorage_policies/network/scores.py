@@ -106,16 +106,16 @@ class Judge:
         return "no-difference" if np.ptp(found.log_s[known]) == 0 else ""
 
 
-def topology_values(view: View, job: Job, rows: IntArray) -> FloatArray | None:
+def topology_values(places: IntArray, peers: IntArray, rows: IntArray) -> FloatArray | None:
     """Return 1 for the nearest by labels down to 0, ``None`` where labels tell nothing apart."""
-    apart = distance(view.places, rows, job.peers)
+    apart = distance(places, rows, peers)
     span = np.ptp(apart) if len(apart) else 0.0
     return None if span == 0 else 1.0 - (apart - apart.min()) / span
 
 
 def topology_choice(view: View, job: Job, rows: IntArray) -> int:
     """Return the index of the nearest row by labels; the least allocated of equals."""
-    values = topology_values(view, job, rows)
+    values = topology_values(view.places, job.peers, rows)
     return choose(np.zeros(len(rows)) if values is None else values, view, rows)
 
 
@@ -128,7 +128,7 @@ def choose(values: FloatArray, view: View, rows: IntArray) -> int:
 def _by_topology(
     view: View, job: Job, rows: IntArray, problem: str, log_s: FloatArray | None = None
 ) -> NodeScores:
-    return NodeScores(topology_values(view, job, rows), problem, log_s)
+    return NodeScores(topology_values(view.places, job.peers, rows), problem, log_s)
 
 
 def _fill(log_s: FloatArray, known: BoolArray, apart: FloatArray) -> FloatArray:

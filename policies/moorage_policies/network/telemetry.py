@@ -13,7 +13,8 @@ LOCAL_RTT_MS = 0.05
 LOCAL_MBPS = 40_000.0
 """What a node is to itself: nobody measures the loopback."""
 
-LEAST_SHARED = 4
+LEAST_SHARED = 6
+"""Fewer common nodes have too few pairs to tell an order from chance."""
 
 UNKNOWN = -1
 """Code of a topology level that a node has no label for."""

@@ -8,6 +8,7 @@ from moorage_policies.scoring.hints import HintedNodes
 from moorage_policies.scoring.interference import Interference
 from moorage_policies.scoring.load import Load
 from moorage_policies.scoring.mix import MixLearner, RequestMix, Shape, mix_from
+from moorage_policies.scoring.network import NetworkNodes
 from moorage_policies.scoring.ranking import (
     DEFAULT_WEIGHTS,
     HIGHEST_PRIORITY,
@@ -36,6 +37,7 @@ __all__ = [
     "Interference",
     "Load",
     "MixLearner",
+    "NetworkNodes",
     "Ranker",
     "Ranking",
     "RankingParams",

@@ -39,6 +39,7 @@ DEFAULT_WEIGHTS: Mapping[str, float] = {
     "hints": 3.0,
     "heterogeneity": 0.75,
     "fragmentation": 1.0,
+    "network": 0.2,
     "local-images": 0.3,
     "energy": 0.2,
     "fairness": 0.2,

@@ -40,7 +40,7 @@ def test_spoilt_telemetry_leaves_the_choice_to_topology(
         spoilt = replace(trial, view=SPOILS[name](chance, trial.view))
         scores = judge.score(judge.look(spoilt.view), spoilt.job, spoilt.rows)
         assert scores.abstained
-        expected = topology_values(spoilt.view, spoilt.job, spoilt.rows)
+        expected = topology_values(spoilt.view.places, spoilt.job.peers, spoilt.rows)
         np.testing.assert_equal(scores.values, expected)
         assert by_judge(judge)(spoilt) == by_topology(spoilt)
 

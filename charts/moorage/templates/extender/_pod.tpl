@@ -34,6 +34,20 @@
   - name: MOORAGE_EXTENDER_BELL_NAMESPACE
     value: {{ .Release.Namespace }}
   {{- end }}
+  {{- if .Values.probe.enabled }}
+  - name: MOORAGE_EXTENDER_NETWORK_MODE
+    value: {{ .Values.probe.mode }}
+  - name: MOORAGE_EXTENDER_NETWORK_PROBES
+    value: {{ printf "%s-probe.%s.svc:%v" (include "moorage.fullname" .) .Release.Namespace .Values.probe.port }}
+  {{- if .Values.probe.modelConfigMap }}
+  - name: MOORAGE_EXTENDER_NETWORK_MODEL_FILE
+    value: /etc/moorage/network/model.json
+  {{- with .Values.probe.modelDigest }}
+  - name: MOORAGE_EXTENDER_NETWORK_MODEL_DIGEST
+    value: {{ . }}
+  {{- end }}
+  {{- end }}
+  {{- end }}
   {{- with include "moorage.settings" (dict "prefix" "MOORAGE_EXTENDER" "settings" $values.settings) | trim }}
   {{- . | nindent 2 }}
   {{- end }}
@@ -65,6 +79,11 @@
   {{- include "moorage.scratchMount" . | nindent 2 }}
   {{- if .Values.solver.enabled }}
   {{- include "moorage.solver.mount" . | nindent 2 }}
+  {{- end }}
+  {{- if and .Values.probe.enabled .Values.probe.modelConfigMap }}
+  - name: network-model
+    mountPath: /etc/moorage/network
+    readOnly: true
   {{- end }}
   {{- if $service }}
   - name: tls

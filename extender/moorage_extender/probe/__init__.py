@@ -1,0 +1,1 @@
+"""The probe: one on each node, measures the way to the others and tells who asks."""

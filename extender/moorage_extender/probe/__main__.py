@@ -1,0 +1,5 @@
+"""``python -m moorage_extender.probe``."""
+
+from moorage_extender.probe.main import run
+
+run()
