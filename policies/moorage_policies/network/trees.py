@@ -1,6 +1,6 @@
 """Boosted or bagged trees as plain arrays: checked, and evaluated all at once.
 
-All trees are walked together without walking: each comes as 64-bit masks of the leaves that remain
+All trees are walked together without walking: each comes as bit masks of the leaves that remain
 reachable. For a feature value every tree keeps the leaves that none of its failed comparisons on
 that feature cuts off; the intersection over features leaves the reached leaf as the lowest set bit
 (QuickScorer, Lucchese et al., SIGIR 2015). That is one table look-up per feature and row.
@@ -22,8 +22,9 @@ MAX_LEAVES = 64
 LEAF = -1
 """Feature number of a leaf."""
 
-Masks = NDArray[np.uint64]
-_ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+Masks = NDArray[np.unsignedinteger]
+WIDTHS = ((8, np.uint8), (16, np.uint16), (32, np.uint32), (64, np.uint64))
+"""Masks are as narrow as the largest tree allows: less memory to move."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,10 +115,12 @@ class Forest:
         features: how many columns rows have.
     """
 
-    __slots__ = ("_cuts", "_leaves", "_trees")
+    __slots__ = ("_cuts", "_leaves", "_trees", "_width")
 
     def __init__(self, trees: Sequence[Tree], features: int) -> None:
         self._trees = len(trees)
+        most = max(((len(tree.feature) + 1) // 2 for tree in trees), default=1)
+        self._width = next(dtype for leaves, dtype in WIDTHS if most <= leaves)
         self._leaves = np.zeros((len(trees), MAX_LEAVES))
         steps: list[list[tuple[float, int, int]]] = [[] for _ in range(features)]
         for number, tree in enumerate(trees):
@@ -126,7 +129,7 @@ class Forest:
             for node in np.flatnonzero(tree.feature != LEAF).tolist():
                 gone = _span(first[tree.left[node]], last[tree.left[node]])
                 steps[tree.feature[node]].append((float(tree.threshold[node]), number, gone))
-        self._cuts = tuple(_tables(found, len(trees)) for found in steps)
+        self._cuts = tuple(_tables(found, len(trees), self._width) for found in steps)
 
     def predict(self, rows: FloatArray) -> FloatArray:
         """Return the sum of the trees per row, shape ``(rows,)``.
@@ -136,7 +139,7 @@ class Forest:
         """
         if not self._trees:
             return np.zeros(len(rows))
-        left = np.full((len(rows), self._trees), _ALL)
+        left = np.full((len(rows), self._trees), np.iinfo(self._width).max, dtype=self._width)
         for column, cut in enumerate(self._cuts):
             if cut is not None:
                 thresholds, tables = cut
@@ -145,21 +148,23 @@ class Forest:
                     left &= tables[np.searchsorted(thresholds, values[0])]
                 else:
                     left &= tables[np.searchsorted(thresholds, values)]
-        lowest = left & (~left + np.uint64(1))
+        lowest = left & (~left + self._width(1))
         leaf = np.frexp(lowest.astype(np.float64))[1] - 1  # a power of two is exact
         total: FloatArray = self._leaves[np.arange(self._trees), leaf].sum(axis=1)
         return total
 
 
-def _tables(steps: list[tuple[float, int, int]], trees: int) -> tuple[FloatArray, Masks] | None:
+def _tables(
+    steps: list[tuple[float, int, int]], trees: int, width: type[np.unsignedinteger]
+) -> tuple[FloatArray, Masks] | None:
     """Return thresholds in order, and the leaves left in each tree after so many of them."""
     if not steps:
         return None
     steps.sort()
-    tables = np.full((len(steps) + 1, trees), _ALL)
+    tables = np.full((len(steps) + 1, trees), np.iinfo(width).max, dtype=width)
     for passed, (_, tree, gone) in enumerate(steps, start=1):
         tables[passed] = tables[passed - 1]
-        tables[passed, tree] &= ~np.uint64(gone)
+        tables[passed, tree] &= ~width(gone)
     return np.array([threshold for threshold, _, _ in steps]), tables
 
 
