@@ -269,7 +269,8 @@ def op_of(found: Found) -> Op:
 
 def _measure(found: Found, resource: str) -> Measure:
     tags = {token.tag for token in found.whole}
-    used = resource == "pods" or ("USED" in tags and "FREE" not in tags)
+    is_use = "USED" in tags or any(token.text == "use" for token in found.whole)
+    used = resource == "pods" or (is_use and "FREE" not in tags)
     return "Used" if used and resource not in _CLASSES else "Free"
 
 
@@ -277,7 +278,7 @@ _OP = "<op:(?:GE|LE|EQ|ACROSS)*>"
 _N = "<n:NUM|NUMPLUS><mid:(?:(?:ORMORE|ORLESS)(?=FREE?UNIT))?>(?:FREE)?(?:UNIT|MONEY)?"
 _AFTER = "<after:(?:ORMORE|ORLESS)?>"
 _POST = "<post:(?:ORMORE|ORLESS|(?:LE|GE)(?=$|COMMA|AND|LOW|HIGH|FILL))?>"
-_GLUE = "(?:IDLE|IN|FILL|DET|FREE|OF|OTHER|LEAST|MOST)*"
+_GLUE = "(?:IDLE|IN|FILL|DET|FREE|OF|OTHER|LEAST|MOST|IS(?=DET*MOST))*"
 _THING = "<thing:(?:RES|GPU)+(?:IN|OF|PER)?(?:DET)*(?:GPU|RES)?|PODS+|REPLICA>"
 _STATE = "(?:FREE|USED|ORMORE|IDLE)*(?:(?:IS|PLACE|PREFER|FILL|HIGH|LOW)+(?:FREE|USED))?"
 _LINK = "(?:NEVER|NOT|HIGH|LOW|USED|FREE|OF|DET|NODES|IN|IS|PLACE|PREFER|FILL|WITH|TO|THAN)*"
@@ -337,7 +338,7 @@ RULES: tuple[Rule, ...] = (
     rule("(?:PACK|BUSY|IDLE)+(?:IN|TO|DET|OTHER|FILL|PLACE|BUSY|NODES|PACK)*", _load),
     rule(f"GPU+(?:WITH|RUNS|DET)+<most:MOST|LEAST>{_GLUE}<thing:RES>", _gpu_memory),
     rule(
-        f"FREE+<thing:(?:RES|GPU)+>(?:FREE|RES)*(?!USED|{_LINK}(?:GE|LE|EQ|NUM|ACROSS|MOST|LEAST))",
+        f"FREE+<thing:(?:RES|GPU)+>(?:FREE|RES)*(?!USED|{_LINK}(?:GE|LE|EQ|NUM|NUMPLUS|ACROSS|MOST|LEAST))",
         _free,
     ),
     rule("<most:MOST|LEAST>(?:DET|FREE|OF|OTHER)*<thing:RES?>USED+", _usage),

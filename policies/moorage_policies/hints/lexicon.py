@@ -81,8 +81,9 @@ def _correctable() -> list[str]:
 
 
 _CORRECTABLE = _correctable()
-_LIKE_DOERS = sorted({*GPU_FAMILIES, "together", "rather", "whether", "another", "either"})
-"""Words of that ending that are nobody's trade."""
+_DOERS = ("er", "or", "ers", "ors")
+_LIKE_DOERS = sorted({*GPU_FAMILIES, *(word for word in _CORRECTABLE if word.endswith(_DOERS))})
+"""Words of that ending; a balancer is no balance."""
 
 
 def knows(word: str) -> bool:
@@ -105,7 +106,7 @@ def correct(word: str) -> str:
     """
     if len(word) < _MIN_CHARS or not word.isalpha() or knows(word) or word in GPU_FAMILIES:
         return _SHORT_SLIPS.get(word, word)
-    doer = len(word) > _MIN_CHARS + 1 and word.endswith(("er", "or", "ers", "ors"))
+    doer = len(word) > _MIN_CHARS + 1 and word.endswith(_DOERS)
     candidates = _LIKE_DOERS if doer else _CORRECTABLE
     allowed = 2 if len(word) >= _TWO_ERRORS_CHARS else 1
     found = process.extract(

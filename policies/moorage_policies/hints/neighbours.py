@@ -106,7 +106,7 @@ def _named(found: Found) -> list[str]:
 
 def _elsewhere(found: Found) -> list[Intent] | None:
     """On a different node: than whatever was named before."""
-    if not found["other"][0].text.startswith("a "):
+    if not found["other"][0].text.startswith(("a ", "another")):
         return None
     kind = IntentClass.CO_LOCATION if found.negative else IntentClass.ANTI_AFFINITY
     return [Intent(kind, target=SAME_AS_BEFORE)]
@@ -206,7 +206,9 @@ def _unwanted(found: Found) -> list[Intent] | None:
 def _with(found: Found) -> list[Intent] | None:
     targets = targets_of(found["targets"])
     key = domain_key(found["domain"])
-    return None if {ANY, SELF} & set(targets) else _together(found, targets, key)
+    named = any(token.text.endswith(_SIBLINGS) for token in found["targets"])
+    vague = {ANY} if named else {ANY, SELF}
+    return None if vague & set(targets) else _together(found, targets, key)
 
 
 def _alone(found: Found) -> list[Intent] | None:
@@ -250,6 +252,7 @@ def _within(found: Found) -> list[Intent] | None:
     return [Intent(IntentClass.NETWORK, target=target, quantity=quantity) for target in targets]
 
 
+_SIBLINGS = ("peers", "siblings", "replicas", "twins", "copies")
 _BOTH = f"{TARGET}(?:(?:COMMA|AND)+(?:{TARGET}|DET|FILL)){{1,3}}"
 """Two things or more, "this" among them, as the subject of a sentence."""
 _DOMAIN = "<domain:(?:DOMAIN|NODES|POOL)+>"
@@ -275,7 +278,7 @@ RULES: tuple[Rule, ...] = (
     ),
     rule(f"PART(?:FILL|DET|PODS|REPLICA)*OF<targets:{TARGETS}>", _apart_from, carries=False),
     # spreading and gathering the own replicas
-    rule(f"IN+<other:DIFFERENT>NODES{END}", _elsewhere),
+    rule(f"IN+<other:DIFFERENT|OTHER>NODES{END}", _elsewhere),
     rule("OTHER(?:FREE|DET)*<domain:DOMAIN>(?!NAME|FILL*(?:FINE|IGNOREBEFORE))", _all_domains),
     rule(f"(?:IN)*(?:DIFFERENT|PART)+{_DOMAIN}OF{_OWN}(?!NAME)", _spread),
     rule(
@@ -392,6 +395,11 @@ RULES: tuple[Rule, ...] = (
     ),
     rule(f"{_OWN}{_DOING}TOGETHER(?:IN*(?:SAME|ONE|DET)*{_DOMAIN})?", _self_together),
     rule(f"<targets:{TARGETS}>(?:PLACE|FILL)*TOGETHER(?:IN*(?:SAME|ONE|DET)*{_DOMAIN})?", _join),
+    rule(
+        f"TOGETHER(?:IN)+(?:SAME|ONE|DET)*{_DOMAIN}(?:WITH|TO)+<targets:{TARGETS}>",
+        _join,
+        carries=False,
+    ),
     rule(
         f"TOGETHER(?:IN*(?:SAME|ONE|DET)*{_DOMAIN})?(?!(?:FILL|DET)*(?:WITH|NAME|PODS|TO))",
         _self_together,

@@ -44,6 +44,11 @@ def _accelerator(found: Found) -> list[Intent]:
     return [Intent(IntentClass.ACCELERATOR, _sign(found), f"{model}{form}{_size(found['size'])}")]
 
 
+def _made_by(found: Found) -> list[Intent] | None:
+    """Intel Gaudi: the maker is no kind of node here."""
+    return _accelerator(found) if found["maker"][0].text == "intel" else None
+
+
 def _form_alone(found: Found) -> list[Intent]:
     return [Intent(IntentClass.ACCELERATOR, _sign(found), found["form"][0].text.split()[0])]
 
@@ -143,9 +148,14 @@ _AND = "(?:COMMA|AND)+DET*"
 _BYTES = "NUM UNIT?"
 
 RULES: tuple[Rule, ...] = (
-    rule(f"{_BEFORE}<form:FORM>(?:FILL|OF|DET|GPU)*<model:ACCEL>{_CARD}", _accelerator),
     rule(
-        f"{_BEFORE}<size:{_BYTES}>GPU*<model:ACCEL>(?:(?:IN|WITH|DET|FILL)*<form:FORM>)?{_CARD}",
+        f"{_BEFORE}<form:FORM>(?:FILL|OF|DET|GPU)*<model:ACCEL>{_CARD}"
+        f"(?:WITH?DET*<size:{_BYTES}>(?!(?:OF|FREE|USED)*(?:RES|GPU|FREE)){_CARD})?",
+        _accelerator,
+    ),
+    rule(f"{_BEFORE}<maker:FEATURE><model:ACCEL>{_CARD}", _made_by),
+    rule(
+        f"{_BEFORE}(?:GE|DET)*<size:{_BYTES}>GPU*<model:ACCEL>(?:(?:IN|WITH|DET|FILL)*<form:FORM>)?{_CARD}",
         _accelerator,
     ),
     rule(

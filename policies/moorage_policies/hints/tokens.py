@@ -20,7 +20,7 @@ class Token:
     """A word or phrase with one meaning.
 
     Args:
-        text: as written, in lower case, misspellings kept.
+        text: as written, in lower case; phrases that are known with their slips mended.
         tag: what it is (see ``vocabulary`` and ``shapes``).
         value: what the tag says more about it: a unit, a kind of node, a place.
         number: of a ``NUM``, else ``None``.
@@ -71,6 +71,7 @@ _SPACED_MODEL = re.compile(
 )
 _TITLE = re.compile(
     r"\b(zones?|regions?|racks?|nodes?|hosts?|(?:node ?)?pool|gpus?|vram|cpus?|ram|memory|disk"
+    r"|(?:ephemeral )?storage|bandwidth|disk space"
     r"|(?:anti[ -]?)?affinity|want|avoid|near) ?: ?(?=\w)"
 )
 _OWNED_PLACE = re.compile(r"(?<![\w-])(\w[\w-]*)'s (zone|rack|region|switch|az)\b")
@@ -134,6 +135,7 @@ def level(text: str) -> str:
     plain = re.sub(r"(?m)^\s*[-*•]+\s+", "", plain)  # bullets
     plain = re.sub(r"[^\S\n]-+[^\S\n]", " — ", plain)
     plain = re.sub(r"\bfor \w+ reasons\b,?", " ", plain)
+    plain = re.sub(r"\? (no|yes)\b(?: thanks| thank you)?", r" \1", plain)
     plain = _TITLE.sub(r"\1 ", plain)
     plain = _RANGE.sub(r"\1 to \2", plain)
     plain = _SPACED_MODEL.sub(r"\1-\2", plain)
@@ -166,9 +168,14 @@ def _words(plain: str) -> list[Token]:
 
 def _split(word: str) -> list[Token]:
     """Return the word as one token, or its hyphenated parts if the vocabulary knows them all."""
+    key, unequal, value = word.partition("!=")
+    if unequal and key and value:
+        return [Token("not", "NOT"), *_split(f"{key}={value}")]
     shape = shape_of(word)
-    if shape is not None:
-        return [_shaped(word, shape)]
+    return [_shaped(word, shape)] if shape is not None else _parts(word)
+
+
+def _parts(word: str) -> list[Token]:
     parts = re.split(r"[-/]", word)
     if len(parts) == 2 and parts[0] in _PLACES:  # noqa: PLR2004 rack-12
         return [Token(part, NAME) for part in parts]
@@ -233,6 +240,5 @@ def _longest(said: list[Token], spelled: list[str], at: int) -> tuple[Token, int
         if meaning is None and length == 1 and spelled[at] in GPU_FAMILIES:
             return Token(said[at].text, "ACCEL", spelled[at]), 1
         if meaning is not None and (length > 1 or said[at].tag == NAME):
-            text = " ".join(word.text for word in said[at : at + length])
-            return Token(text, *meaning), length
+            return Token(" ".join(spelled[at : at + length]), *meaning), length
     return said[at], 1

@@ -52,6 +52,7 @@ PHRASES: dict[str, str] = {
         preference, small preference, marginally
     """,
     "HIGH": """
+        whatever {it|that} {costs|takes}, no matter {the cost|the price|what it costs},
         {high|higher|highest|top} prio,
         high priority, it has to, this has to, it has to be, this has to be, they have to, we
         have to, it needs, this needs, it needs to, this needs to, must, must be, must have,
@@ -79,6 +80,9 @@ PHRASES: dict[str, str] = {
         lack~, free of, free from, nowhere, zero, not any
     """,
     "AVOID": """
+        {is|are} {bad|useless|terrible|awful|unwelcome|problematic|a problem|a bad idea|no use|too
+        small|too old|too slow|too weak|too big|too expensive|overkill|inadequate} {|for us|for me
+        |for this|for it|here},
         will not do, will not work, not allowed, is out, are out, not permitted, not acceptable,
         not good enough, not suitable, is a no, are a no, not ok, not okay, not an option, no
         option, out of the question, outside of, outside, avoid~, steer clear of, steer clear
@@ -248,6 +252,7 @@ PHRASES: dict[str, str] = {
     """,
     # --- nearness ---
     "NEAR": """
+        {|network |topological }{locality|nearness|closeness|proximity} {to|with},
         closeby, close by to, distance to, close together, reachable from, reachable by, quickly
         reachable from, anywhere near, anywhere close to, near, nearby, near to, close to,
         closer to, closest to, close by, closely to, nearest, nearest to, close, closer,
@@ -606,6 +611,7 @@ PHRASES: dict[str, str] = {
     "NAMED": "named, called, by the name of, by the name, known as, name",
     # --- qualities ---
     "BALANCE": """
+        {equal|the same|similar} {load|utilisation|utilization|usage},
         {evenly|equally} {use|uses|using|used|utilise|utilize|load},
         level the load, levels the load, level load, balance~, in balance, well balanced, load
         balanced, balance of, in proportion, proportional, proportionally, proportionate, even
@@ -637,6 +643,8 @@ PHRASES: dict[str, str] = {
         behaved, not known to fail
     """,
     "UNSTABLE": """
+        {crashed|failed|rebooted|restarted|died|flapped|broke|went down} {recently|lately|a
+        lot|often|before|today|yesterday|last week|last night},
         failing, crashing, unstable, instability, flaky, flakey, unreliable, failure prone,
         crashy, shaky, wobbly, faulty, broken, unhealthy, restart often, restarts often, reboot
         often, crash often, fail often, often restart, often reboot, often fail, often crash,
@@ -654,6 +662,8 @@ PHRASES: dict[str, str] = {
         bad track record, poor track record, rickety, glitchy, temperamental
     """,
     "OLD": """
+        been {around|here|there|up|running|in service} {longest|the longest|for longest|for the
+        longest},
         old, older, oldest, long uptime, longest uptime, high uptime, longer uptime, uptime,
         long running, longest running, long standing, been up for long, been up for a long time,
         up for a long time, up for long, been around, aged, highest uptime, been around for a
@@ -873,6 +883,8 @@ PHRASES: dict[str, str] = {
         sits at
     """,
     "SUBJECT": """
+        {they|it|those|these|that} {is|are} {too|bad|useless|terrible|awful|no use|a
+        problem|problematic|overkill|inadequate|unwelcome},
         this is, we are, i am, this workload is, this pod is, this job is, our workload is, our
         job is, it uses, it needs about, this uses, we use about, this job uses, the job uses,
         the model uses, it takes, this takes, it consumes, this consumes, we consume, it has,
