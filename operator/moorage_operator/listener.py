@@ -1,4 +1,4 @@
-"""The listener for probes and metrics: /livez, /readyz, /metrics."""
+"""The listener for probes, metrics and records: /livez, /readyz, /metrics, /debug/scaling."""
 
 from __future__ import annotations
 
@@ -31,14 +31,19 @@ class Probes:
 
 @asynccontextmanager
 async def listening(
-    host: str, port: int, probes: Probes, registry: CollectorRegistry
+    host: str,
+    port: int,
+    probes: Probes,
+    registry: CollectorRegistry,
+    find_record: Callable[[str, str], bytes | None] = lambda _namespace, _pool: None,
 ) -> AsyncIterator[int]:
-    """Serve probes and metrics while the block runs; yields the port."""
+    """Serve probes, metrics and scaling records while the block runs; yields the port."""
     app = web.Application()
     app.router.add_get("/livez", _probe(probes.alive))
     app.router.add_get("/healthz", _probe(probes.alive))
     app.router.add_get("/readyz", _probe(probes.ready))
     app.router.add_get("/metrics", _metrics(registry))
+    app.router.add_get("/debug/scaling/{namespace}/{pool}", _records(find_record))
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:
@@ -53,6 +58,16 @@ def _probe(check: Check) -> Answer:
     async def answer(_request: web.Request) -> web.Response:
         wrong = check()
         return web.Response(text=f"{wrong or 'ok'}\n", status=503 if wrong else 200)
+
+    return answer
+
+
+def _records(find: Callable[[str, str], bytes | None]) -> Answer:
+    async def answer(request: web.Request) -> web.Response:
+        record = find(request.match_info["namespace"], request.match_info["pool"])
+        if record is None:
+            return web.Response(text="no decision about this pool yet\n", status=404)
+        return web.Response(body=record, content_type="application/json")
 
     return answer
 

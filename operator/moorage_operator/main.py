@@ -70,7 +70,10 @@ async def operate(config: OperatorConfig) -> int:
         doors = build_doors(config, session, credentials, reporter)
         probes = Probes(alive=lambda: _not_alive(doors), ready=lambda: _not_ready(doors))
         registry = doors.metrics.registry
-        async with listening(config.listen_host, config.listen_port, probes, registry) as port:
+        find = doors.scaling.find_record
+        async with listening(
+            config.listen_host, config.listen_port, probes, registry, find
+        ) as port:
             reporter.report("operator.listening", port=port, identity=doors.lease.identity)
             return await _serve_a_term(doors, stop)
 

@@ -384,7 +384,8 @@ async def test_a_live_decision_is_made_again_byte_for_byte(site: Site, new: Any)
     site.engines.tokens_per_s = 5000.0
     for _ in range(5):
         await site.tick()
-        written = msgspec.json.encode(site.service.records[(NS, "llama")])
+        written = site.service.find_record(NS, "llama")
+        assert written is not None
         read = msgspec.json.decode(written, type=Record)
         assert msgspec.json.encode(replay(read)) == written
 

@@ -151,6 +151,11 @@ class ScalingService:
         self.records: dict[PoolKey, Record] = {}
         """The last decision of each pool, with all that it was made from."""
 
+    def find_record(self, namespace: str, pool: str) -> bytes | None:
+        """Return the last decision about a pool with all that it was made from, as JSON."""
+        record = self.records.get((namespace, pool))
+        return None if record is None else msgspec.json.encode(record)
+
     async def run(self) -> None:
         """Tick until cancelled.
 

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import msgspec
 import pytest
 
 from moorage_cli.control_plane import ControlPlane, NodeSpec
 from moorage_cli.control_plane.simulated_nodes import H100
 from moorage_cli.installation import OPERATOR, Installation
+from moorage_policies.scaling.replay import Record, replay
 
 pytestmark = pytest.mark.control_plane
 
@@ -184,6 +186,12 @@ class Site:
     def counts(self) -> tuple[int, int]:
         return self.count("prefill"), self.count("decode")
 
+    def record(self) -> bytes:
+        """Return the operator's record of its last decision about the pool."""
+        door = self.installation.doors[OPERATOR]
+        path = f"{door.health}/debug/scaling/{self.namespace}/llama"
+        return bytes(self.installation.fetch(path))
+
     def condition(self, kind: str) -> Json:
         conditions = self.get("gip", "llama").get("status", {}).get("conditions", ())
         return next((c for c in conditions if c["type"] == kind), {})
@@ -251,6 +259,8 @@ def test_both_roles_follow_one_decision_and_the_budget_holds_at_every_revision(
     assert {"prefill", "decode"} <= {entry["role"] for entry in history}
     assert same
     site.eventually(lambda: site.condition("MetricsFresh").get("status") == "True", "can be read")
+    written = site.record()
+    assert msgspec.json.encode(replay(msgspec.json.decode(written, type=Record))) == written
     site.engines["decode"].tokens_per_s = 120.0
     site.eventually(lambda: site.counts()[1] <= 4, "decode shrank again", deadline_s=120.0)
     site.engines["decode"].tokens_per_s = 2000.0
