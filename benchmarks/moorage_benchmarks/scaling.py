@@ -113,7 +113,7 @@ def run(
                     _draw(case, played, start_up_s, plots)
     pools = QUICK_POOLS if quick else POOLS
     rows += [
-        Row(PROTOCOL, f"ticks-{pools}-pools", OURS, metric, value, unit, seed)
+        Row(f"{PROTOCOL}-ticks", f"{pools}-pools", OURS, metric, value, unit, seed)
         for metric, value, unit in measure_ticks(pools)
     ]
     return rows
