@@ -29,6 +29,13 @@ class Interference:
 
     def __init__(self, slowdowns: Mapping[Pair, float]) -> None:
         self._slowdowns = slowdowns
+        self._counts: dict[str, IntArray] = {}
+        self._names: tuple[str, ...] = ()
+
+    def learn(self, snapshot: Snapshot) -> None:
+        """Count the pods of each class by node; until the next call, or new nodes, it stays so."""
+        self._names = snapshot.node_names
+        self._counts = {name: _count(name, snapshot) for pair in self._slowdowns for name in pair}
 
     def score(self, pod: Pod, snapshot: Snapshot, rows: IntArray) -> FloatArray | None:
         """Return 0 to 1 per candidate; ``None`` when nothing is known about the pod's class."""
@@ -36,13 +43,12 @@ class Interference:
         lost = self._lost_beside(own) if own else {}
         if not lost:
             return None
-        cost = np.zeros(len(snapshot.nodes))
+        if self._names is not snapshot.node_names:
+            self.learn(snapshot)
+        cost = np.zeros(len(rows))
         for neighbour, each in lost.items():
-            counts = np.zeros(len(snapshot.nodes), dtype=np.int64)
-            for group in _groups_of(neighbour, snapshot):
-                add_counts(counts, group.counts, 1, snapshot.node_index)
-            cost += each * counts
-        score: FloatArray = 1.0 / (1.0 + cost[rows])
+            cost += each * self._counts[neighbour][rows]
+        score: FloatArray = 1.0 / (1.0 + cost)
         return score
 
     def _lost_beside(self, own: str) -> dict[str, float]:
@@ -58,6 +64,13 @@ class Interference:
 def workload_class(labels: Mapping[str, str]) -> str:
     """Return the class that a pod's labels name: its own label, else its role in a pool."""
     return labels.get(WORKLOAD_CLASS_LABEL) or labels.get(ROLE_LABEL, "")
+
+
+def _count(name: str, snapshot: Snapshot) -> IntArray:
+    counts = np.zeros(len(snapshot.nodes), dtype=np.int64)
+    for group in _groups_of(name, snapshot):
+        add_counts(counts, group.counts, 1, snapshot.node_index)
+    return counts
 
 
 def _groups_of(name: str, snapshot: Snapshot) -> Iterator[PodGroup]:

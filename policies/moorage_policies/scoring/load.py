@@ -59,6 +59,8 @@ class Load:
             None, (), np.zeros(0, dtype=np.int64),
         )  # fmt: skip
 
+        self._use: tuple[Utilisation | None, FloatArray] = (None, np.ones(2))
+
     def score(self, pod: Pod, snapshot: Snapshot, rows: IntArray) -> FloatArray | None:
         """Return 0 to 1 per candidate; ``None`` without a batch that is fresh enough."""
         batch = self._utilisation_of()
@@ -66,11 +68,20 @@ class Load:
             return None
         at = self._rows_in(batch, snapshot)[rows]
         used = np.where((at >= 0)[:, None], batch.used_ratio[at], np.nan)
-        came = asked_ratio(snapshot)[rows] - np.where((at >= 0)[:, None], batch.asked_ratio[at], 0)
-        used[:, :2] += came * _use_ratio(batch)
+        offered = _offered(snapshot, rows)
+        came = _over(_asked(snapshot, rows), offered) - np.where(
+            (at >= 0)[:, None], batch.asked_ratio[at], 0
+        )
+        use = self._ratio_of(batch)
+        used[:, :2] += came * use
         demand = [pod.requests.get(CPU, 0), pod.requests.get(MEMORY, 0)]
-        used[:, :2] += _over(np.array(demand), _offered(snapshot)[rows]) * _use_ratio(batch)
+        used[:, :2] += _over(np.array(demand), offered) * use
         return _idle(np.clip(used, 0.0, 1.0))
+
+    def _ratio_of(self, batch: Utilisation) -> FloatArray:
+        if self._use[0] is not batch:
+            self._use = (batch, _use_ratio(batch))
+        return self._use[1]
 
     def _rows_in(self, batch: Utilisation, snapshot: Snapshot) -> IntArray:
         """Return the batch's row of each node, -1 for one that it does not know."""
@@ -85,13 +96,18 @@ class Load:
 
 def asked_ratio(snapshot: Snapshot) -> FloatArray:
     """Return CPU and memory that pods ask for, of what nodes offer, shape ``(nodes, 2)``."""
-    columns = [snapshot.columns[CPU], snapshot.columns[MEMORY]]
-    return _over(snapshot.requested[:, columns], _offered(snapshot))
+    rows = np.arange(len(snapshot.nodes))
+    return _over(_asked(snapshot, rows), _offered(snapshot, rows))
 
 
-def _offered(snapshot: Snapshot) -> IntArray:
-    offered: IntArray = snapshot.allocatable[:, [snapshot.columns[CPU], snapshot.columns[MEMORY]]]
-    return offered
+def _asked(snapshot: Snapshot, rows: IntArray) -> IntArray:
+    columns = (snapshot.columns[CPU], snapshot.columns[MEMORY])
+    return np.stack([snapshot.requested[rows, column] for column in columns], axis=1)
+
+
+def _offered(snapshot: Snapshot, rows: IntArray) -> IntArray:
+    columns = (snapshot.columns[CPU], snapshot.columns[MEMORY])
+    return np.stack([snapshot.allocatable[rows, column] for column in columns], axis=1)
 
 
 def _over(amounts: IntArray, offered: IntArray) -> FloatArray:

@@ -195,7 +195,15 @@ class Ranker:
             as affinity and before what only saves room.
     """
 
-    __slots__ = ("_clock", "_fragmentation", "_heterogeneity", "_params", "_scorers", "_told")
+    __slots__ = (
+        "_clock",
+        "_fragmentation",
+        "_heterogeneity",
+        "_interference",
+        "_params",
+        "_scorers",
+        "_told",
+    )
 
     def __init__(self, params: RankingParams, clock: Clock, told: tuple[Scorer, ...] = ()) -> None:
         self._clock = clock
@@ -211,6 +219,7 @@ class Ranker:
         """Rank in another way from now on; let it learn again before it is asked."""
         self._params = params
         self._fragmentation = Fragmentation(params.accelerators, half_life_s=params.half_life_s)
+        self._interference = Interference(params.slowdowns)
         self._heterogeneity = Heterogeneity(levels=params.topology_levels)
         self._scorers: tuple[Scorer, ...] = (
             PreferredNodes(),
@@ -222,13 +231,14 @@ class Ranker:
             self._fragmentation,
             LocalImages(),
             Energy(params.draws),
-            Interference(params.slowdowns),
+            self._interference,
         )
 
     def learn(self, snapshot: Snapshot) -> None:
         """Take what scorers learn from the cluster (the request mix) from this snapshot."""
         self._fragmentation.learn(snapshot, self._clock())
         self._heterogeneity.learn(self._fragmentation.mixes, snapshot)
+        self._interference.learn(snapshot)
 
     def rank(
         self, pod: Pod, snapshot: Snapshot, rows: IntArray, *, deadline_s: float = float("inf")
