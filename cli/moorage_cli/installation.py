@@ -135,9 +135,10 @@ class Installation:
         """Where the solver is asked."""
         return self.plane.directory / "solver.sock"
 
-    def start_solver(self) -> None:
+    def start_solver(self, **settings: str) -> None:
         """Start a solver; it answers once it is warm, which nothing waits for."""
-        environment = {**os.environ, "MOORAGE_SOLVER_SOCKET": str(self.solver_socket)}
+        own = {"MOORAGE_SOLVER_SOCKET": str(self.solver_socket)}
+        environment = {**os.environ, **own, **settings}
         command = [sys.executable, "-m", "moorage_extender.solver"]
         self._spawn(SOLVER, command, environment)
 

@@ -60,7 +60,7 @@ def installation(kubernetes_minor: str) -> Iterator[Installation]:
         Installation(plane, extender_settings=planning, operator_settings=settings) as installed,
     ):
         installed.install()
-        installed.start_solver()
+        installed.start_solver(MOORAGE_SOLVER_NICENESS="0")
         plane.start_kwok()
         plane.api.apply(POLICIES.path("", "default"), policy(), "test")
         for name, value in PRIORITIES.items():
@@ -155,7 +155,7 @@ class Harbour:
         found = self.api.get(PODS.path(self.namespace), labelSelector=f"app={name}")["items"]
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
-    def wait_ready(self, name: str, replicas: int = 1, within_s: float = 30.0) -> list[Json]:
+    def wait_ready(self, name: str, replicas: int = 1, within_s: float = 90.0) -> list[Json]:
         def look() -> list[Json] | None:
             ready = [pod for pod in self.pods(name) if is_ready(pod)]
             return ready if len(ready) == replicas else None
@@ -272,7 +272,7 @@ class Harbour:
         ]
         return sorted(found, key=lambda plan: str(plan["metadata"]["creationTimestamp"]))
 
-    def wait_plan(self, phase: str, within_s: float = 30.0) -> Json:
+    def wait_plan(self, phase: str, within_s: float = 90.0) -> Json:
         found: Json = self.eventually(
             lambda: next(
                 (p for p in self.plans() if p.get("status", {}).get("phase") == phase), None
@@ -296,7 +296,7 @@ class Harbour:
                 None,
             )
 
-        message: str = self.eventually(look, what=f"{reason} is told of {pod}")
+        message: str = self.eventually(look, what=f"{reason} is told of {pod}", within_s=90)
         return message
 
     def revision(self) -> str:
@@ -556,7 +556,7 @@ def test_without_a_solver_the_stock_scheduler_carries_on(harbour: Harbour) -> No
         finally:
             installation.plane.stop_scheduler("default-scheduler")
     finally:
-        installation.start_solver()
+        installation.start_solver(MOORAGE_SOLVER_NICENESS="0")
 
 
 def stranger(harbour: Harbour) -> None:
