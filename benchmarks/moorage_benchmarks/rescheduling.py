@@ -191,7 +191,7 @@ def _rate_of_hole(instance: Instance) -> float:
     if len(instance.holes) != 1:
         return 0.0
     [hole] = instance.holes
-    column = int(np.flatnonzero(hole.requests)[0])
+    column = hole.column
     free = np.maximum(instance.free(instance.home)[:, column], 0).sum()
     return float(hole.requests[column]) / hole.weight / max(1.0, float(free))
 

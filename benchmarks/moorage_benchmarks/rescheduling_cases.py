@@ -142,7 +142,7 @@ def _to_instance(yard: _Yard, hosts: int, max_moves: int) -> Instance:
 def rate_of(instance: Instance, places: IntArray) -> float:
     """Return the share of free room that no hole of the first size uses; lower is better."""
     hole = instance.holes[0]
-    column = int(np.flatnonzero(hole.requests)[0])
+    column = hole.column
     size = int(hole.requests[column])
     free = np.maximum(instance.free(places)[:, column], 0)
     return float((free % size).sum() / max(1, free.sum()))

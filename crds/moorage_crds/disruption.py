@@ -7,8 +7,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from moorage_crds.base import Model, Rule, with_rules
-from moorage_crds.fields import LIST_SET, Actuation, Percent, Priority, Seconds
-from moorage_crds.windows import TimeWindow
+from moorage_crds.fields import (
+    LIST_SET,
+    Actuation,
+    Percent,
+    Priority,
+    Seconds,
+    Weight,
+    list_map,
+)
+from moorage_crds.windows import TimeWindow, Timezone
 
 Namespace = Annotated[str, Field(min_length=1, max_length=63)]
 
@@ -49,13 +57,41 @@ class Preemption(Model):
     pods of its own priority."""
 
 
+class CronSchedule(Model):
+    """A time that recurs, and for how long moves may begin from then on."""
+
+    cron: Annotated[
+        str,
+        Field(
+            min_length=9,
+            max_length=128,
+            pattern=r"^\S+\s+\S+\s+\S+\s+\S+\s+\S+$",
+        ),
+    ]
+    """Minute, hour, day of month, month and day of week, as cron reads them: "0 2 * * 6"."""
+    timezone: Timezone = "Etc/UTC"
+    """IANA time zone in which it is meant, for example Europe/Berlin."""
+    duration_seconds: Annotated[int, Field(ge=60, le=604_800)] = 3600
+    """Seconds for which plans may begin after each of these times."""
+
+
+class WantedHole(Model):
+    """A number of accelerators that is needed in one piece."""
+
+    gpus: Annotated[int, Field(ge=1, le=1024)]
+    """Accelerators."""
+    weight: Weight = 1
+    """How much such a hole counts beside others."""
+
+
 class Defragmentation(Model):
     """Moves that bring scattered free accelerators together."""
 
     model_config = with_rules(
         Rule(
-            "self.trigger != 'Schedule' || (has(self.windows) && self.windows.size() > 0)",
-            "are needed with trigger Schedule; add a window",
+            "self.trigger != 'Schedule' || (has(self.windows) && self.windows.size() > 0) || "
+            "(has(self.schedules) && self.schedules.size() > 0)",
+            "are needed with trigger Schedule; add a window, or schedules with cron",
             ".windows",
         ),
         Rule(
@@ -65,16 +101,35 @@ class Defragmentation(Model):
         ),
     )
 
-    trigger: Literal["Pending", "Schedule", "Threshold"] = "Pending"
-    """Pending: a pod waits though enough accelerators are free. Schedule: when a window opens.
-    Threshold: the stranded share passes thresholdPercent."""
+    trigger: Literal["Pending", "Schedule", "Threshold", "NoHole"] = "Pending"
+    """Pending: a pod waits though enough accelerators are free. Schedule: when a window or schedule
+    opens. Threshold: the stranded share passes thresholdPercent. NoHole: the next replica of some
+    pool would find no room though enough accelerators are free."""
+    objective: Literal["FragmentRate", "WholeNodes", "TopologyDomains"] = "FragmentRate"
+    """FragmentRate: as few free accelerators as possible outside of holes. WholeNodes: whole nodes
+    without GPU pods. TopologyDomains: whole domains of the innermost topology level."""
+    holes: Annotated[
+        tuple[WantedHole, ...], Field(max_length=16, json_schema_extra=list_map("gpus"))
+    ] = ()
+    """Holes that count for FragmentRate; empty: the largest replica of each pool."""
     threshold_percent: Percent | None = None
     """Share of free accelerators that are stranded, percent."""
     windows: Annotated[tuple[TimeWindow, ...], Field(max_length=16)] = ()
-    """When moves may happen; empty: at any time."""
+    """When moves may happen; empty: at any time, or as schedules say."""
+    schedules: Annotated[tuple[CronSchedule, ...], Field(max_length=16)] = ()
+    """When moves may happen, by cron; open where any window or schedule is."""
     max_moves: Annotated[int, Field(ge=1, le=256)] = 10
     """Most moves of one plan."""
     min_gain_gpus: Annotated[int, Field(ge=1, le=10_000)] = 1
-    """Fewest accelerators in whole holes that one move must free."""
+    """Fewest accelerators in whole holes that one move of usual cost must free; a move that costs
+    twice as much must free twice as many."""
+    cool_down_seconds: Seconds = 600
+    """Seconds between the end of one such plan and the next."""
+    exempt_namespaces: Annotated[
+        tuple[Namespace, ...], Field(max_length=64, json_schema_extra=LIST_SET)
+    ] = ()
+    """Namespaces whose pods are not moved for this; single pods say moorage.dev/movable: "false"."""
+    search_seconds: Annotated[int, Field(ge=1, le=120)] = 5
+    """Seconds of search for one plan."""
     actuation: Actuation = "Recommend"
     """Auto: plans are carried out. Recommend: they are only proposed. Off: none are made."""

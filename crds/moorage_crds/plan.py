@@ -97,6 +97,10 @@ class PlannedMove(Model):
     """Accelerators that the pod takes."""
     reason: Message = ""
     """Why this move is part of the plan."""
+    gain: SignedDecimal | None = None
+    """What is lost of the plan's gain if this move alone is left out, a decimal string."""
+    cost_seconds: SignedDecimal | None = None
+    """Seconds that a replacement takes to be ready, as learnt from earlier ones of its workload."""
 
 
 class TierObjective(Model):
@@ -144,6 +148,38 @@ class Certificate(Model):
     """Why it is infeasible or not better, and what would help."""
 
 
+class NodeOutlook(Model):
+    """Free accelerators of one node before and after the plan."""
+
+    name: ObjectName
+    """Name of the node."""
+    devices: Annotated[int, Field(ge=0, le=1024)]
+    """Accelerators of the node."""
+    free_before: Annotated[int, Field(ge=0, le=1024)]
+    """Free ones before."""
+    free_after: Annotated[int, Field(ge=0, le=1024)]
+    """Free ones after."""
+
+
+class Outlook(Model):
+    """What a plan against fragmentation changes."""
+
+    fragment_rate_before: SignedDecimal
+    """Share of free accelerators outside of wanted holes, a decimal string from 0 to 1."""
+    fragment_rate_after: SignedDecimal
+    """The same after the plan."""
+    gain: SignedDecimal
+    """Accelerators in wanted holes, hosts and domains that the plan wins, weighted."""
+    bound: SignedDecimal
+    """Most that could be won by as many moves, as far as proven."""
+    cost_seconds: SignedDecimal
+    """Seconds of restarts that it costs."""
+    nodes: Annotated[
+        tuple[NodeOutlook, ...], Field(max_length=512, json_schema_extra=list_map("name"))
+    ] = ()
+    """Nodes that change."""
+
+
 class PlanSpec(Model):
     """What to do. Only mode and ttlSeconds may change after creation."""
 
@@ -172,6 +208,8 @@ class PlanSpec(Model):
     """What happens to which pod."""
     certificate: Certificate
     """What is known about the plan's quality."""
+    outlook: Outlook | None = None
+    """What a plan against fragmentation changes."""
     ttl_seconds: Seconds = 600
     """Seconds after which a plan that was not started is superseded."""
 

@@ -193,6 +193,15 @@ class PlanRetention(Model):
 class PolicySpec(Model):
     """What holds for all pools."""
 
+    model_config = with_rules(
+        Rule(
+            "!has(self.defragmentation) || !has(self.disruption) || "
+            "self.defragmentation.maxMoves <= self.disruption.maxMoves",
+            "must not be above disruption.maxMoves, which no plan may pass; lower it",
+            ".defragmentation.maxMoves",
+        ),
+    )
+
     accelerator_classes: Annotated[
         tuple[AcceleratorClass, ...], Field(max_length=64, json_schema_extra=list_map("name"))
     ] = ()

@@ -88,7 +88,7 @@ def bound_worth(instance: Instance, *, rounds: int = 300, target: float = 0.0) -
 
 def relax(instance: Instance) -> Relaxation | None:
     """Return the instance by its one resource, ``None`` where holes differ or units are fine."""
-    columns = {int(np.flatnonzero(hole.requests)[0]) for hole in instance.holes}
+    columns = {hole.column for hole in instance.holes}
     if len(columns) != 1:
         return None
     column = columns.pop()
@@ -119,7 +119,7 @@ def count_worth(instance: Instance) -> float:
     total = float(instance.host_worth.sum() + instance.domain_worth.sum())
     free = np.maximum(instance.free(instance.home), 0)
     for hole in instance.holes:
-        column = int(np.flatnonzero(hole.requests)[0])
+        column = hole.column
         own = instance.capacity[:, column] // hole.requests[column]
         if hole.cells is not None:
             own = own * hole.cells

@@ -25,15 +25,22 @@ class Hole:
 
     Attributes:
         name: what it is for.
-        requests: amount per resource, shape ``(resources,)``; the first positive one is its size.
+        requests: amount per resource, shape ``(resources,)``.
         weight: worth of one such hole; higher is better.
         cells: which cells count, shape ``(cells,)``; ``None`` counts all.
+        measured: resource that its size is told in; -1 for the first that it asks for.
     """
 
     name: str
     requests: IntArray
     weight: float = 1.0
     cells: BoolArray | None = None
+    measured: int = -1
+
+    @property
+    def column(self) -> int:
+        """Return the resource that its size is told in."""
+        return self.measured if self.measured >= 0 else int(np.flatnonzero(self.requests)[0])
 
 
 @dataclass(frozen=True, slots=True)

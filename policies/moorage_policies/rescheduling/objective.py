@@ -49,7 +49,7 @@ def fragment_rate(instance: Instance, places: IntArray) -> float:
     free = np.maximum(instance.free(places), 0)
     total = weights = 0.0
     for hole in instance.holes:
-        column = int(np.flatnonzero(hole.requests)[0])
+        column = hole.column
         room = free[:, column] if hole.cells is None else free[:, column] * hole.cells
         if room.sum():
             used = count_holes(hole, free) * hole.requests[column]

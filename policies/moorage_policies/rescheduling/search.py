@@ -9,6 +9,7 @@ import numpy as np
 from moorage_policies.rescheduling.instance import Instance
 from moorage_policies.rescheduling.kernel import (
     IMMOVABLE,
+    MAX_CHANGES,
     State,
     Static,
     anneal,
@@ -29,7 +30,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Heat:
-    """How to search: temperatures in units of the largest hole's weight.
+    """How to search: temperatures in units of the largest single worth.
 
     ``shape_weight`` is the bonus for a room that is nearly a hole, ``toll`` what a move costs the
     search (not the answer), so that useless moves are given back.
@@ -66,7 +67,8 @@ class Search:
 
     def run(self, steps: int, heat: Heat) -> None:
         """Search for so many proposals."""
-        unit = max(float(self.static.hole_weight.max(initial=0.0)), 1e-6)
+        worths = (self.static.hole_weight, self.static.host_worth, self.static.domain_worth)
+        unit = max(1e-6, *(float(worth.max(initial=0.0)) for worth in worths))
         anneal(
             self.static,
             self.state,
@@ -167,7 +169,7 @@ def build_state(instance: Instance, static: Static, places: IntArray) -> State:
     at = np.concatenate([places, places[wide] + 1])
     who = np.concatenate([np.arange(count), wide])
     load = np.bincount(at, minlength=cells).astype(np.int64)
-    width = int(load.max(initial=0)) + instance.max_moves + 6
+    width = int(load.max(initial=0)) + instance.max_moves + MAX_CHANGES
     listed = np.full((cells, width), -1, dtype=np.int64)
     slot = np.zeros((count, 2), dtype=np.int64)
     filled = np.zeros(cells, dtype=np.int64)
@@ -196,7 +198,7 @@ def build_state(instance: Instance, static: Static, places: IntArray) -> State:
     worth = exact.sum() - instance.price[moved].sum()
     worth += instance.host_worth[host_load == 0].sum()
     worth += instance.domain_worth[domain_load == 0].sum()
-    kept = np.zeros(instance.max_moves + 6, dtype=np.int64)
+    kept = np.zeros(instance.max_moves + MAX_CHANGES, dtype=np.int64)  # one change may overshoot
     kept[: len(moved)] = moved
     return State(
         place=places.astype(np.int64),
