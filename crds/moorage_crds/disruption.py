@@ -128,7 +128,7 @@ class Defragmentation(Model):
     exempt_namespaces: Annotated[
         tuple[Namespace, ...], Field(max_length=64, json_schema_extra=LIST_SET)
     ] = ()
-    """Namespaces whose pods are not moved for this; single pods say moorage.dev/movable: "false"."""
+    """Namespaces whose pods are not moved for this; one pod says moorage.dev/movable: "false"."""
     search_seconds: Annotated[int, Field(ge=1, le=120)] = 5
     """Seconds of search for one plan."""
     actuation: Actuation = "Recommend"

@@ -104,6 +104,8 @@ class OperatorConfig(BaseSettings):
     empty: driver errors are seen through the device plugin and node conditions only."""
     driver_errors_query: Annotated[str, Field(min_length=1)] = "DCGM_FI_DEV_XID_ERRORS > 0"
     """What it is asked: series with a label Hostname or node, and the error's number as value."""
+    defragmentation_interval_s: Annotated[float, Field(gt=0, le=86_400)] = 60.0
+    """Pause between two looks at how scattered free accelerators are, seconds."""
     retry_cap_s: Annotated[float, Field(gt=0, le=3600)] = 300.0
     """Longest pause between tries of a pool that fails, seconds."""
     sweep_interval_s: Annotated[float, Field(gt=0)] = 600.0

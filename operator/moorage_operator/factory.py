@@ -11,6 +11,9 @@ from moorage_cluster.endpoint import Credentials
 from moorage_cluster.lease import LeaderLease
 from moorage_cluster.session import ApiSession
 from moorage_operator.config import OperatorConfig
+from moorage_operator.defragmentation.facts import ClusterFacts
+from moorage_operator.defragmentation.searching import ask
+from moorage_operator.defragmentation.service import DefragmentationService
 from moorage_operator.handlers.memo import Memo
 from moorage_operator.hinting import HintDoors, build_hints
 from moorage_operator.metrics import Metrics
@@ -56,6 +59,7 @@ class Doors:
     hints: HintDoors
     health: HealthService
     scaling: ScalingService
+    defragmentation: DefragmentationService
     memo: Memo
     primed: asyncio.Event
     """Set once pools and role objects have been listed."""
@@ -133,6 +137,7 @@ def build_doors(
         hints=hints,
         health=health,
         scaling=scaling,
+        defragmentation=_build_defragmentation(config, session, view, lease, metrics, reporter),
         memo=Memo(view, credentials),
         primed=asyncio.Event(),
         synced=asyncio.Event(),
@@ -155,6 +160,28 @@ def _build_health(
     moves = HealthMoves(session, facts, view.plans, writer, time.time, retry_s, reporter)
     errors = DriverErrors(config.driver_errors_url, config.driver_errors_query, reporter)
     return HealthService(book, errors, facts, moves, writer, time.time, reporter)
+
+
+def _build_defragmentation(
+    config: OperatorConfig,
+    session: ApiSession,
+    view: ClusterView,
+    lease: LeaderLease,
+    metrics: Metrics,
+    reporter: Reporter,
+) -> DefragmentationService:
+    plan_facts = PlanFacts(session, view, config)
+    return DefragmentationService(
+        session,
+        view,
+        plan_facts,
+        ClusterFacts(session, view, plan_facts),
+        ask,
+        lambda: lease.held,
+        metrics.count_write,
+        time.time,
+        reporter,
+    )
 
 
 def _watch_health(metrics: Metrics, health: HealthService) -> None:

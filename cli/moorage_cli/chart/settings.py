@@ -166,6 +166,9 @@ class OperatorSettings(Block):
     driver_errors_query: Annotated[str, Field(min_length=1)] | None = None
     """What it is asked."""
 
+    defragmentation_interval_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    """Seconds between two looks at how scattered free accelerators are."""
+
     sweep_interval_s: Positive | None = None
     """Seconds between two comparisons of pools and roles with a fresh list."""
 

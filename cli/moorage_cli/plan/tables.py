@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from moorage_crds.plan import Certificate, PlacementPlan, PlannedMove
+from moorage_crds.plan import Certificate, Outlook, PlacementPlan, PlannedMove
 from moorage_crds.plan_status import MoveStatus
 
 _STYLES = {
@@ -51,12 +51,43 @@ def render_plan(plan: PlacementPlan) -> Group:
         (phase, _STYLES.get(phase, "")),
     )
     lines = [head, Text(_why(plan)), Text(_certificate(plan.spec.certificate))]
-    return Group(*(line for line in lines if line.plain), _moves(plan))
+    outlook = plan.spec.outlook
+    picture = [] if outlook is None else [Text(_tell_outlook(outlook)), _picture(outlook)]
+    return Group(*(line for line in lines if line.plain), *picture, _moves(plan))
+
+
+def _tell_outlook(outlook: Outlook) -> str:
+    return (
+        f"fragment rate {outlook.fragment_rate_before} -> {outlook.fragment_rate_after}; "
+        f"gain {outlook.gain} GPUs in wanted pieces of at most {outlook.bound}; "
+        f"cost about {outlook.cost_seconds} s of restarts"
+    )
+
+
+def _picture(outlook: Outlook) -> Table:
+    """Used and free accelerators of each node that changes: # is used, . is free."""
+    table = Table()
+    for title in ("node", "before", "after", "free"):
+        table.add_column(title, overflow="fold")
+    for node in outlook.nodes:
+        table.add_row(
+            node.name,
+            Text(_bar(node.devices, node.free_before)),
+            Text(_bar(node.devices, node.free_after), "green" * (node.free_after > 0)),
+            f"{node.free_before} -> {node.free_after}",
+        )
+    return table
+
+
+def _bar(devices: int, free: int) -> str:
+    return "#" * max(0, devices - free) + "." * free
 
 
 def _moves(plan: PlacementPlan) -> Table:
     table = Table()
-    for title in ("step", "move", "pod", "from", "to", "GPUs", "phase", "replacement", "why"):
+    priced = plan.spec.outlook is not None
+    titles = ("step", "move", "pod", "from", "to", "GPUs", "phase", "replacement")
+    for title in (*titles, *(("gain", "cost s") if priced else ()), "why"):
         table.add_column(title, overflow="fold")
     progress = {move.index: move for move in plan.status.moves}
     for move in sorted(plan.spec.moves, key=lambda move: (move.step, move.index)):
@@ -70,6 +101,7 @@ def _moves(plan: PlacementPlan) -> Table:
             str(move.gpus),
             Text(state.phase, _STYLES.get(state.phase, "")),
             state.replacement_name,
+            *((move.gain or "", move.cost_seconds or "") if priced else ()),
             Text(state.message or move.reason),
         )
     return table

@@ -65,7 +65,7 @@ def decide_start(params: TriggerParams, moment: Moment) -> Decision[bool]:
     """Return whether to search for moves now, and why."""
     resting = why_rest(params, moment)
     picture = moment.picture
-    inputs = {"trigger": params.trigger, "waiting": moment.waiting}
+    inputs: dict[str, object] = {"trigger": params.trigger, "waiting": moment.waiting}
     if resting or picture is None:
         return Decision(
             value=False, reason=resting or "nobody has looked at the cluster yet", inputs=inputs
