@@ -17,6 +17,7 @@ from moorage_operator.defragmentation.facts import Question
 from moorage_operator.defragmentation.opening import is_open_now, refuse_what_never_opens
 from moorage_operator.defragmentation.searching import Outcome, ask
 from moorage_operator.defragmentation.service import DefragmentationService
+from moorage_operator.errors import NotLeadingError
 from moorage_operator.services.view import ClusterView
 from moorage_policies.errors import BadInputError
 from moorage_policies.planning.facts import Facts, PlanningParams
@@ -179,7 +180,7 @@ async def test_one_plan_is_written_with_gain_cost_and_both_pictures(actuation: s
 )
 async def test_nothing_is_written_when_it_is_not_wanted(policy: dict[str, Any]) -> None:
     cluster = FakeCluster(policy, scattered())
-    await service_on(cluster).tick()
+    await service_on(cluster, now_s=berlin("2026-07-01T10:30")).tick()
     assert cluster.plans == []
 
 
@@ -205,7 +206,7 @@ async def test_a_plan_that_went_stale_while_it_was_searched_is_not_written() -> 
 async def test_who_does_not_lead_writes_nothing() -> None:
     cluster = FakeCluster(policy_of(), scattered())
     service = service_on(cluster, leads=False)
-    with pytest.raises(Exception, match=""):
+    with pytest.raises(NotLeadingError):
         await service.tick()
     assert cluster.plans == []
     assert cluster.conditions == []

@@ -12,7 +12,7 @@ from moorage_operator.defragmentation.facts import Question
 from moorage_policies.errors import UnavailableError
 from moorage_policies.rescheduling.defragment import DefragmentParams, Picture, Proposal
 
-START_S = 60.0
+START_S = 180.0
 """What loading the solver and compiling may take on top, on a slow machine."""
 LEAST_S = 0.5
 
