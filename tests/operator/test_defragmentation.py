@@ -88,7 +88,7 @@ class FakeCluster:
     async def policy(self) -> Any:
         return PlacementPolicy.read(self.policy_body).spec
 
-    async def gather(self, policy: Any, now_s: float) -> Question:
+    async def gather(self, _policy: Any, now_s: float) -> Question:
         self.asked += 1
         seen = self.later if self.later is not None and self.asked > 1 else self.facts
         wants = (Want("ns/big", {NVIDIA_GPU: 8}),)
@@ -101,7 +101,7 @@ class FakeCluster:
         found = propose(question.facts, question.planning, question.params)
         return Outcome(proposal=found)
 
-    async def request(self, method: str, path: str, *, body: Any = None, **_: Any) -> bytes:
+    async def request(self, method: str, _path: str, *, body: Any = None, **_: Any) -> bytes:
         if method == "POST":
             self.plans.append(body)
             meta = {"uid": f"uid-{len(self.plans)}", "resourceVersion": "1"}
