@@ -52,7 +52,9 @@ def render_plan(plan: PlacementPlan) -> Group:
     )
     lines = [head, Text(_why(plan)), Text(_certificate(plan.spec.certificate))]
     outlook = plan.spec.outlook
-    picture = [] if outlook is None else [Text(_tell_outlook(outlook)), _picture(outlook)]
+    picture: list[Text | Table] = (
+        [] if outlook is None else [Text(_tell_outlook(outlook)), _picture(outlook)]
+    )
     return Group(*(line for line in lines if line.plain), *picture, _moves(plan))
 
 
