@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -75,6 +77,7 @@ class Cluster:
     kubeconfig: Path
     api: ApiClient
     helm_program: Helm
+    settings: tuple[str, ...] = ()
 
     def helm(self, *arguments: str, namespace: str = NAMESPACE) -> str:
         return self.helm_program.run(
@@ -184,6 +187,7 @@ def path_of(manifest: Json) -> str:
     return f"{collection.format(metadata.get('namespace', ''))}/{metadata['name']}"
 
 
+# Quick enough for tests; a user's plans wait longer.
 SETTINGS = (
     "--set=operator.settings.planSettleMs=500,operator.settings.planPollMs=300",
     "--set=operator.settings.spacingMs=200",
@@ -207,6 +211,7 @@ def installed(cluster: Cluster) -> Iterator[Cluster]:
             "value": value,
         }
         cluster.api.apply(path_of(manifest), manifest, "stories")
+    cluster.settings = SETTINGS
     cluster.install(*SETTINGS)
     yield cluster
     with suppress(BadInputError):
@@ -219,7 +224,7 @@ class Pools:
 
     cluster: Cluster
     namespace: str
-    plans: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
 
     @property
     def api(self) -> ApiClient:
@@ -331,6 +336,19 @@ class Pools:
         path = f"/api/v1/namespaces/{self.namespace}/events"
         return list(self.api.get(path, fieldSelector=f"reason={reason}")["items"])
 
+    def evict_from(self, node: str, pool: str) -> list[str]:
+        """Ask to evict the pool's pods from a node, as a drain does; return who was there."""
+        left = [p["metadata"]["name"] for p in self.pods(pool) if p["spec"].get("nodeName") == node]
+        for name in left:
+            eviction = {
+                "apiVersion": "policy/v1",
+                "kind": "Eviction",
+                "metadata": {"name": name, "namespace": self.namespace},
+            }
+            with suppress(RequestRefusedError):  # the budget is closed: the drain asks again
+                self.api.create(f"{PODS.path(self.namespace, name)}/eviction", eviction)
+        return left
+
     def clear(self) -> None:
         """Delete everything and wait until no pod is left."""
         for pool in self.api.get(POOLS.path(self.namespace))["items"]:
@@ -359,3 +377,80 @@ def pools(installed: Cluster) -> Iterator[Pools]:
     pools = Pools(installed, name)
     yield pools
     pools.clear()
+
+
+@dataclass
+class Processes:
+    """Processes of one container, as this machine sees them."""
+
+    ids: list[int]
+
+    def send(self, signal_number: int) -> None:
+        for process_id in self.ids:
+            os.kill(process_id, signal_number)
+
+
+@pytest.fixture(scope="session")
+def processes_of() -> Callable[[Json, str], Processes]:
+    """Find a program of a pod among this machine's processes; kind's nodes are containers of it."""
+
+    def find(pod: Json, program: str) -> Processes:
+        uid = pod["metadata"]["uid"]
+        names = (uid, uid.replace("-", "_"))
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                control_groups = (folder / "cgroup").read_text()
+                command = (folder / "cmdline").read_bytes()
+                if any(name in control_groups for name in names) and program.encode() in command:
+                    found.append(int(folder.name))
+        if not found:
+            pytest.skip("the nodes' processes are not on this machine, or not to be seen")
+        return Processes(found)
+
+    return find
+
+
+NONSENSE = """
+import http.server
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>" + bytes(range(256)))
+        print(self.path, flush=True)
+
+    def log_message(self, *_):
+        pass
+
+http.server.ThreadingHTTPServer(("127.0.0.1", 18888), Handler).serve_forever()
+"""
+
+
+@pytest.fixture(scope="session")
+def nonsense(processes_of: Callable[[Json, str], Processes]) -> Callable[..., Any]:
+    """Answer in a container's place with bytes that mean nothing, inside its pod's network."""
+
+    @contextmanager
+    def talking(pod: Json, program: str, *, port: int) -> Iterator[Callable[[], list[str]]]:
+        inside = ["nsenter", f"--net=/proc/{processes_of(pod, program).ids[0]}/ns/net"]
+        rule = ["OUTPUT", "-o", "lo", "-p", "tcp", "--dport", str(port), "-j", "REDIRECT"]
+        rule += ["--to-ports", "18888"]
+        server = subprocess.Popen(
+            [*inside, sys.executable, "-c", NONSENSE], stdout=subprocess.PIPE, text=True
+        )
+        said: list[str] = []
+        reader = threading.Thread(target=lambda: said.extend(server.stdout or ()), daemon=True)
+        reader.start()
+        try:
+            subprocess.run([*inside, "iptables", "-t", "nat", "-A", *rule], check=True)
+            yield lambda: said
+        finally:
+            subprocess.run([*inside, "iptables", "-t", "nat", "-D", *rule], check=False)
+            server.kill()
+            server.wait()
+            reader.join(5)
+
+    return talking

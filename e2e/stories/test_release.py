@@ -1,0 +1,89 @@
+"""The release over its life: a second one is refused, upgrade and rollback under load."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from moorage_cli.chart.helm import RELEASE
+from moorage_policies.errors import BadInputError
+
+
+def uids(pods: list[dict[str, Any]]) -> set[str]:
+    return {pod["metadata"]["uid"] for pod in pods}
+
+
+@contextmanager
+def load(pools: Any, every_s: float = 2.0) -> Iterator[list[str]]:
+    """Users who create a pod every few seconds, and delete it when it runs."""
+    created: list[str] = []
+    failures: list[BaseException] = []
+    stop = threading.Event()
+
+    def create() -> None:
+        while not stop.wait(every_s):
+            name = f"load-{len(created)}"
+            try:
+                pools.bare_pod(name, 1)
+            except Exception as error:  # noqa: BLE001 - told by the test
+                failures.append(error)
+                return
+            created.append(name)
+            for pod in pools.api.get(f"/api/v1/namespaces/{pools.namespace}/pods")["items"]:
+                done = pod["metadata"]["name"].startswith("load-")
+                if done and pod["status"]["phase"] == "Running":
+                    pools.ended.append(pod["metadata"]["name"])
+                    path = f"/api/v1/namespaces/{pools.namespace}/pods/{pod['metadata']['name']}"
+                    pools.api.delete(path)
+
+    thread = threading.Thread(target=create, daemon=True)
+    thread.start()
+    try:
+        yield created
+    finally:
+        stop.set()
+        thread.join(30)
+    assert not failures
+
+
+def wait_served(pools: Any, created: list[str], eventually: Any) -> None:
+    """Wait until every pod of the load was placed and ran."""
+
+    def waiting() -> list[str]:
+        pods = pools.api.get(f"/api/v1/namespaces/{pools.namespace}/pods")["items"]
+        ran = {p["metadata"]["name"] for p in pods if p["status"]["phase"] == "Running"}
+        return [name for name in created if name not in ran and name not in pools.ended]
+
+    eventually(lambda: not waiting(), what="every pod of the load ran", within_s=90)
+
+
+def test_a_second_release_is_refused_and_told_of_the_first(installed: Any) -> None:
+    with pytest.raises(BadInputError, match=r"moorage-installation.*exists and cannot be imported"):
+        installed.helm(
+            "install", "other", str(installed.helm_program.chart), "--create-namespace",
+            "--set=crds.install=false", namespace="elsewhere",
+        )  # fmt: skip
+
+
+def test_upgrade_and_rollback_under_load_lose_nothing(pools: Any, eventually: Any) -> None:
+    pools.apply("chat", {"worker": (2, 2)})
+    before = pools.wait_running("chat", 2)
+    cluster = pools.cluster
+    chart = str(cluster.helm_program.chart)
+    with load(pools) as created:
+        cluster.helm(
+            "upgrade", RELEASE, chart, "--reuse-values",
+            "--set=scheduler.logVerbosity=3,operator.settings.logLevel=debug",
+            "--set=extender.settings.logLevel=debug",
+        )  # fmt: skip
+        cluster.wait_rolled_out()
+        upgraded = len(created)
+        cluster.helm("rollback", RELEASE)
+        cluster.wait_rolled_out()
+    assert 0 < upgraded < len(created)
+    wait_served(pools, created, eventually)
+    assert uids(pools.wait_running("chat", 2)) == uids(before)
