@@ -103,7 +103,24 @@ class Cluster:
                     and status.get("availableReplicas") == wish
                 )
 
-            eventually(is_rolled_out, what=f"{name} is rolled out", within_s=within_s)
+            try:
+                eventually(is_rolled_out, what=f"{name} is rolled out", within_s=within_s)
+            except AssertionError as error:
+                raise AssertionError(f"{error}\n{self.what_is_wrong()}") from None
+
+    def what_is_wrong(self) -> str:
+        """Return what the release's containers that are not ready say of themselves."""
+        statuses = [
+            (pod["metadata"]["name"], status)
+            for pod in self.api.get(PODS.path(NAMESPACE))["items"]
+            for status in pod["status"].get("containerStatuses", ())
+        ]
+        told = [
+            f"{name}/{status['name']}: {json.dumps([status['state'], status.get('lastState')])}"
+            for name, status in statuses
+            if not status["ready"]
+        ]
+        return "\n".join(told) or "every container is ready"
 
     def pods_of(self, component: str) -> list[Json]:
         """Return the release's pods of one component that nobody deletes."""

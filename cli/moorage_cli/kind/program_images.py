@@ -21,6 +21,7 @@ from moorage_policies.errors import BadInputError
 
 REGISTRY: Final = "registry.moorage.dev/moorage"
 _SITE: Final = "venv/lib/python3.11/site-packages"
+_SCRIPT: Final = re.compile(r"^(\S+) = (\S+):(\S+)$", re.MULTILINE)
 _USER: Final = "65532:65532"
 _ENVIRONMENT: Final = (
     "PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1", "NUMBA_CACHE_DIR=/tmp/numba",
@@ -103,7 +104,7 @@ def _write(
     version: str,
     report: Report,
 ) -> None:
-    python = _python_layer(report)
+    python, project = _python_layer(report), _project_layer(wheel)
     shared = _shared_layers(locks, report)
     images = []
     for program, name in zip(PROGRAMS, names, strict=True):
@@ -113,7 +114,7 @@ def _write(
             "org.opencontainers.image.version": version,
             "org.opencontainers.image.licenses": "Apache-2.0",
         }
-        layers = [python, *packages, _program_layer(wheel, program, report)]
+        layers = [python, *packages, project]
         entry = [f"/venv/bin/{program.script}"]
         images.append(Image(name, layers, entry, _USER, _ENVIRONMENT, labels))
     report("writing the images of our programs", str(archive))
@@ -175,20 +176,22 @@ def _packages_layer(lines: Iterable[str], report: Report) -> Layer:
     return kept_layer(file, fill)
 
 
-def _program_layer(wheel: Path, program: Program, report: Report) -> Layer:
-    report("installing our wheel", program.name)
-    folder = wheel.parent / program.name
+def _project_layer(wheel: Path) -> Layer:
+    """Our wheel with all its console scripts, as `pip install` leaves it in every image."""
+    folder = wheel.parent / "project"
     folder.mkdir()
     _install(folder, "--no-index", wheel)
-    module, function = _entry_point(folder / _SITE, program.script)
-    script = folder / "venv/bin" / program.script
-    script.parent.mkdir()
-    script.write_text(
-        "#!/venv/bin/python3\nimport sys\n"
-        f"from {module} import {function}\nsys.exit({function}())\n"
-    )
-    script.chmod(0o755)
-    return make_layer(folder, wheel.parent / f"{program.name}.tar")
+    scripts = folder / "venv/bin"
+    scripts.mkdir()
+    (listed,) = (folder / _SITE).glob("moorage-*.dist-info/entry_points.txt")
+    for name, module, function in _SCRIPT.findall(listed.read_text()):
+        script = scripts / name
+        script.write_text(
+            "#!/venv/bin/python3\nimport sys\n"
+            f"from {module} import {function}\nsys.exit({function}())\n"
+        )
+        script.chmod(0o755)
+    return make_layer(folder, wheel.parent / "project.tar")
 
 
 def _install(folder: Path, *what: str | Path) -> None:
@@ -197,11 +200,3 @@ def _install(folder: Path, *what: str | Path) -> None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
     run([*pip, "--only-binary=:all:", "--python-version=3.11", "--target", site, *what])
     shutil.rmtree(site / "bin", ignore_errors=True)  # scripts of this machine's Python
-
-
-def _entry_point(site: Path, script: str) -> tuple[str, str]:
-    listed = next(site.glob("moorage-*.dist-info/entry_points.txt")).read_text()
-    found = re.search(rf"^{re.escape(script)} = (\S+):(\S+)$", listed, re.MULTILINE)
-    if found is None:
-        raise BadInputError(f"the wheel has no script {script}", field="project.scripts")
-    return found[1], found[2]
