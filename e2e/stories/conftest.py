@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -78,6 +79,7 @@ class Cluster:
     api: ApiClient
     helm_program: Helm
     settings: tuple[str, ...] = ()
+    since: str = ""
 
     def helm(self, *arguments: str, namespace: str = NAMESPACE) -> str:
         return self.helm_program.run(
@@ -229,6 +231,7 @@ def installed(cluster: Cluster) -> Iterator[Cluster]:
         }
         cluster.api.apply(path_of(manifest), manifest, "stories")
     cluster.settings = SETTINGS
+    cluster.since = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}"
     cluster.install(*SETTINGS)
     yield cluster
     with suppress(BadInputError):
@@ -452,9 +455,19 @@ def nonsense(processes_of: Callable[[Json, str], Processes]) -> Callable[..., An
 
     @contextmanager
     def talking(pod: Json, program: str, *, port: int) -> Iterator[Callable[[], list[str]]]:
+        # Redirected before the filter, so that only connections from before meet the second rule.
         inside = ["nsenter", f"--net=/proc/{processes_of(pod, program).ids[0]}/ns/net"]
-        rule = ["OUTPUT", "-o", "lo", "-p", "tcp", "--dport", str(port), "-j", "REDIRECT"]
-        rule += ["--to-ports", "18888"]
+        calls = ["OUTPUT", "-o", "lo", "-p", "tcp", "--dport", str(port), "-j"]
+        rules = [
+            ["-t", "nat", "{}", *calls, "REDIRECT", "--to-ports", "18888"],
+            ["-t", "filter", "{}", *calls, "REJECT", "--reject-with", "tcp-reset"],
+        ]
+
+        def change(word: str, *, check: bool) -> None:
+            for rule in rules:
+                words = [part.format(word) for part in rule]
+                subprocess.run([*inside, "iptables", *words], check=check)
+
         server = subprocess.Popen(
             [*inside, sys.executable, "-c", NONSENSE], stdout=subprocess.PIPE, text=True
         )
@@ -462,10 +475,10 @@ def nonsense(processes_of: Callable[[Json, str], Processes]) -> Callable[..., An
         reader = threading.Thread(target=lambda: said.extend(server.stdout or ()), daemon=True)
         reader.start()
         try:
-            subprocess.run([*inside, "iptables", "-t", "nat", "-A", *rule], check=True)
+            change("-A", check=True)
             yield lambda: said
         finally:
-            subprocess.run([*inside, "iptables", "-t", "nat", "-D", *rule], check=False)
+            change("-D", check=False)
             server.kill()
             server.wait()
             reader.join(5)

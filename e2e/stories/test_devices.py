@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from moorage_crds.names import POLICIES
+from moorage_crds.names import POLICIES, QUARANTINE
 
 REFUSED = "UnexpectedAdmissionError"
 
@@ -50,7 +50,7 @@ def test_a_node_with_a_broken_device_is_left_out_and_its_pods_move(
         "kind": POLICIES.kind,
         "metadata": {"name": "default"},
         "spec": {
-            "gpuHealth": {"quarantine": "Auto", "graceSeconds": 1, "quarantineSeconds": 5},
+            "gpuHealth": {"actuation": "Auto", "graceSeconds": 1, "quarantineSeconds": 5},
             "disruption": {
                 "maxMoves": 100, "maxMovesPerOwner": 100, "ownerCoolDownSeconds": 0,
                 "podCoolDownSeconds": 0,
@@ -64,7 +64,7 @@ def test_a_node_with_a_broken_device_is_left_out_and_its_pods_move(
 
     def condition() -> str:
         found = pools.api.get(f"/api/v1/nodes/{node}")["status"]["conditions"]
-        return next((c["status"] for c in found if c["type"] == "moorage.dev/quarantined"), "")
+        return next((c["status"] for c in found if c["type"] == QUARANTINE), "")
 
     try:
         with annotated(pools, node, faults="7=79"):

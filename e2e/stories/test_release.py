@@ -77,8 +77,8 @@ def test_upgrade_and_rollback_under_load_lose_nothing(pools: Any, eventually: An
     with load(pools) as created:
         cluster.helm(
             "upgrade", RELEASE, chart, "--reuse-values",
-            "--set=scheduler.logVerbosity=3,operator.settings.logLevel=debug",
-            "--set=extender.settings.logLevel=debug",
+            "--set=scheduler.logVerbosity=3,operator.settings.logLevel=DEBUG",
+            "--set=extender.settings.logLevel=DEBUG",
         )  # fmt: skip
         cluster.wait_rolled_out()
         upgraded = len(created)
