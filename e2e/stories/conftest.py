@@ -352,6 +352,15 @@ class Pools:
         }
         return dict(self.api.create(PODS.path(self.namespace), manifest))
 
+    def wait_pod(self, name: str, within_s: float = 60.0) -> Json:
+        """Return a pod that no pool owns once it is ready."""
+
+        def look() -> Json | None:
+            pod = self.api.get(PODS.path(self.namespace, name))
+            return pod if is_ready(pod) else None
+
+        return dict(eventually(look, what=f"{name} runs", within_s=within_s))
+
     def events(self, reason: str) -> list[Json]:
         path = f"/api/v1/namespaces/{self.namespace}/events"
         return list(self.api.get(path, fieldSelector=f"reason={reason}")["items"])

@@ -26,6 +26,20 @@ def move(pod: Json, to: str) -> Json:
     }
 
 
+def lenient_policy() -> Json:
+    """Return a policy under which tests need not wait for budgets of a day."""
+    disruption = {
+        "maxMoves": 100, "maxMovesPerOwner": 100, "ownerCoolDownSeconds": 0,
+        "podCoolDownSeconds": 0,
+    }  # fmt: skip
+    return {
+        "apiVersion": POLICIES.api_version,
+        "kind": POLICIES.kind,
+        "metadata": {"name": "default"},
+        "spec": {"disruption": disruption},
+    }
+
+
 def is_ready(pod: Json) -> bool:
     conditions = pod["status"].get("conditions", ())
     told = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
@@ -53,17 +67,7 @@ def fewest_ready(pools: Any, before: list[Json], since: str) -> int:
 def test_surge_first_exchanges_one_pod_and_serving_never_shrinks(
     pools: Any, eventually: Any
 ) -> None:
-    disruption = {
-        "maxMoves": 100, "maxMovesPerOwner": 100, "ownerCoolDownSeconds": 0,
-        "podCoolDownSeconds": 0,
-    }  # fmt: skip
-    policy = {
-        "apiVersion": POLICIES.api_version,
-        "kind": POLICIES.kind,
-        "metadata": {"name": "default"},
-        "spec": {"disruption": disruption},
-    }
-    pools.api.apply(POLICIES.path("", "default"), policy, "stories")
+    pools.api.apply(POLICIES.path("", "default"), lenient_policy(), "stories")
     pools.apply("chat", {"worker": (3, 2)})
     before = pools.wait_running("chat", 3)
     since = pools.api.get(PODS.path(pools.namespace))["metadata"]["resourceVersion"]
@@ -95,3 +99,34 @@ def test_surge_first_exchanges_one_pod_and_serving_never_shrinks(
     [deployment] = pools.api.get(DEPLOYMENTS.path(pools.namespace))["items"]
     assert SURGE_ANNOTATION not in deployment["metadata"]["annotations"]
     pools.api.delete(PLANS.path("", plan))
+
+
+def test_the_planner_makes_room_for_a_pod_that_fits_nowhere(pools: Any, eventually: Any) -> None:
+    pools.api.apply(POLICIES.path("", "default"), lenient_policy(), "stories")
+    first, second, third = pools.cluster.gpu_nodes()
+
+    def fill(name: str, node: str, gpus: int) -> None:
+        pools.bare_pod(name, gpus, nodeSelector={"kubernetes.io/hostname": node})
+        pools.wait_pod(name)
+
+    # free: 8, 8, 8 -> 6, 0, 0: the replica of 2 must go to the first node -> 4, 0, 0
+    fill("a", first, 2)
+    fill("b", second, 4)
+    fill("gap", second, 4)
+    fill("c", third, 8)
+    pools.apply("chat", {"worker": (1, 2)})
+    before = pools.wait_running("chat", 1)
+    assert before[0]["spec"]["nodeName"] == first
+    since = pools.api.get(PODS.path(pools.namespace))["metadata"]["resourceVersion"]
+    # 4, 4, 0: six devices are there, on no node; with the replica on the second node they are
+    pools.api.delete(PODS.path(pools.namespace, "gap"))
+    eventually(
+        lambda: not pools.api.answers(PODS.path(pools.namespace, "gap")), what="the gap is there"
+    )
+    pools.bare_pod("large", 6, priorityClassName="story-low")
+    assert pools.wait_pod("large", within_s=150)["spec"]["nodeName"] == first
+    [moved] = pools.wait_running("chat", 1)
+    assert moved["spec"]["nodeName"] == second
+    assert fewest_ready(pools, before, since) == 1
+    plans = pools.api.get(PLANS.path())["items"]
+    assert "Unschedulable" in {plan["spec"]["trigger"] for plan in plans}

@@ -22,6 +22,7 @@ from moorage_policies.errors import BadInputError
 REGISTRY: Final = "registry.moorage.dev/moorage"
 _SITE: Final = "venv/lib/python3.11/site-packages"
 _SCRIPT: Final = re.compile(r"^(\S+) = (\S+):(\S+)$", re.MULTILINE)
+_BILL: Final = "usr/share/sbom/moorage.cdx.json"
 _USER: Final = "65532:65532"
 _ENVIRONMENT: Final = (
     "PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1", "NUMBA_CACHE_DIR=/tmp/numba",
@@ -92,12 +93,13 @@ def program_images(source: Path, report: Report) -> Archive:
         key = digest(parts)
         archive = folder / f"programs-{key}.tar"
         if not archive.exists():
-            _write(archive, wheel, locks, names, version, report)
+            _write(archive, source, wheel, locks, names, version, report)
     return Archive(archive, names)
 
 
 def _write(
     archive: Path,
+    source: Path,
     wheel: Path,
     locks: Mapping[str, Mapping[str, str]],
     names: Sequence[str],
@@ -113,8 +115,10 @@ def _write(
             "org.opencontainers.image.title": program.script,
             "org.opencontainers.image.version": version,
             "org.opencontainers.image.licenses": "Apache-2.0",
+            "org.opencontainers.image.vendor": "The Moorage authors",
+            "dev.moorage.sbom": f"/{_BILL}",
         }
-        layers = [python, *packages, project]
+        layers = [python, *packages, project, _bill_layer(source, program, wheel.parent)]
         entry = [f"/venv/bin/{program.script}"]
         images.append(Image(name, layers, entry, _USER, _ENVIRONMENT, labels))
     report("writing the images of our programs", str(archive))
@@ -192,6 +196,17 @@ def _project_layer(wheel: Path) -> Layer:
         )
         script.chmod(0o755)
     return make_layer(folder, wheel.parent / "project.tar")
+
+
+def _bill_layer(source: Path, program: Program, scratch: Path) -> Layer:
+    """The bill of materials: every locked package with its version and hashes."""
+    folder = scratch / f"bill-{program.name}"
+    bill = folder / _BILL
+    bill.parent.mkdir(parents=True)
+    command = [sys.executable, "-m", "cyclonedx_py", "requirements", "--output-reproducible"]
+    command += ["--pyproject", str(source / "pyproject.toml"), "--output-file", str(bill)]
+    run([*command, source / f"images/requirements-{program.lock}.lock"])
+    return make_layer(folder, scratch / f"bill-{program.name}.tar")
 
 
 def _install(folder: Path, *what: str | Path) -> None:
