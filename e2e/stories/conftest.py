@@ -454,7 +454,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-http.server.ThreadingHTTPServer(("127.0.0.1", 18888), Handler).serve_forever()
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 18888), Handler)
+print("listening", flush=True)
+server.serve_forever()
 """
 
 
@@ -480,8 +482,10 @@ def nonsense(processes_of: Callable[[Json, str], Processes]) -> Callable[..., An
         server = subprocess.Popen(
             [*inside, sys.executable, "-c", NONSENSE], stdout=subprocess.PIPE, text=True
         )
+        assert server.stdout is not None
+        assert server.stdout.readline() == "listening\n"
         said: list[str] = []
-        reader = threading.Thread(target=lambda: said.extend(server.stdout or ()), daemon=True)
+        reader = threading.Thread(target=lambda: said.extend(server.stdout), daemon=True)
         reader.start()
         try:
             change("-A", check=True)

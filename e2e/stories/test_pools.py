@@ -62,9 +62,9 @@ def test_a_high_pool_takes_just_enough_of_a_low_one(pools: Any, eventually: Any)
 
 
 def test_a_role_that_leaves_the_spec_takes_its_objects_with_it(pools: Any, eventually: Any) -> None:
-    pools.apply("chat", {"prefill": (1, 1), "decode": (1, 1)})
+    pools.apply("chat", {"small": (1, 1), "large": (1, 2)})
     pools.wait_running("chat", 2)
-    pools.apply("chat", {"decode": (1, 1)})
+    pools.apply("chat", {"large": (1, 2)})
     pools.wait_running("chat", 1)
     for resource in (ROLES, DEPLOYMENTS, DISRUPTION_BUDGETS):
         path = resource.path(pools.namespace)

@@ -78,7 +78,7 @@ def test_upgrade_and_rollback_under_load_lose_nothing(pools: Any, eventually: An
         cluster.helm(
             "upgrade", RELEASE, chart, "--reuse-values",
             "--set=scheduler.logVerbosity=3,operator.settings.logLevel=DEBUG",
-            "--set=extender.settings.logLevel=DEBUG",
+            "--set=extender.settings.logLevel=debug",
         )  # fmt: skip
         cluster.wait_rolled_out()
         upgraded = len(created)

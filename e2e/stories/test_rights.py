@@ -25,6 +25,7 @@ class Right(NamedTuple):
 
 DOUBT = "read again after an answer that was lost or a conflict, which no story brings about"
 NOT_SERVED = "the LeaderWorkerSet API is not served on this cluster"
+KEPT = "the Lease of a former release is still there, on a cluster that is used twice"
 OWNED = "Kubernetes' garbage collector deletes it with its owner unless the owner stays"
 UNUSED = {
     ("moorage-extender", "pods", "get"): DOUBT,
@@ -38,6 +39,8 @@ UNUSED = {
     ("moorage-operator", "services", "delete"): OWNED,
     ("moorage-operator", "events", "create"): "warns of hints that mean nothing",
     ("moorage-operator", "placementplans", "delete"): "retention: fifty plans are kept",
+    ("moorage-extender", "leases", "create"): KEPT,
+    ("moorage-operator", "leases", "create"): KEPT,
     **{
         ("moorage-operator", "leaderworkersets", verb): NOT_SERVED
         for verb in ("get", "list", "watch", "create", "patch", "delete")
