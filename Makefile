@@ -50,7 +50,7 @@ stories: $(STAMP) ## The stories of control-plane alone: every part a process on
 	MOORAGE_KUBERNETES_MINORS=$(MINORS) $(PYTEST) tests/stories -q
 
 e2e: $(STAMP) helm ## The chart on a real kind cluster; E2E_KUBECONFIG names another cluster instead
-	$(BIN)/moorage kind run -- $(PYTEST) e2e/stories -q --durations=10
+	$(BIN)/moorage kind run -- $(PYTEST) e2e/stories -q --durations=10 --timeout 900
 
 bench-quick: $(STAMP) ## Every benchmark protocol once, small: shows that it runs
 	$(BIN)/moorage bench all --quick

@@ -92,7 +92,7 @@ class Cluster:
         self.helm("upgrade", "--install", RELEASE, chart, *arguments)
         self.wait_rolled_out()
 
-    def wait_rolled_out(self, within_s: float = 240.0) -> None:
+    def wait_rolled_out(self, within_s: float = 600.0) -> None:
         for name in ("moorage-scheduler", "moorage-operator"):
             path = DEPLOYMENTS.path(NAMESPACE, name)
 
