@@ -21,7 +21,7 @@ T = TypeVar("T")
 Answer = Callable[[dict[str, Any]], Any]
 
 
-def _eventually(look: Callable[[], T], *, what: str, within_s: float = 30.0) -> T:
+def _eventually(look: Callable[[], T], *, what: str, within_s: float = 60.0) -> T:
     """Return the first truthy value of ``look``, asked until the deadline."""
     deadline = time.monotonic() + within_s
     pause = threading.Event()

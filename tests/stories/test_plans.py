@@ -56,9 +56,9 @@ def installation(kubernetes_minor: str) -> Iterator[Installation]:
         "MOORAGE_OPERATOR_SPACING_MS": "200",
         "MOORAGE_OPERATOR_PLAN_SETTLE_MS": "100",
         "MOORAGE_OPERATOR_PLAN_POLL_MS": "100",
-        "MOORAGE_OPERATOR_PLAN_EVICT_DEADLINE_S": "5",
-        "MOORAGE_OPERATOR_PLAN_BIND_DEADLINE_S": "8",
-        "MOORAGE_OPERATOR_PLAN_SURGE_DEADLINE_S": "8",
+        "MOORAGE_OPERATOR_PLAN_EVICT_DEADLINE_S": "12",
+        "MOORAGE_OPERATOR_PLAN_BIND_DEADLINE_S": "30",
+        "MOORAGE_OPERATOR_PLAN_SURGE_DEADLINE_S": "30",
     }
     with (
         ControlPlane(kubernetes_minor) as plane,
@@ -191,7 +191,7 @@ class Fleet:
         conditions = self.status(plan).get("conditions", ())
         return next(((c["reason"], c["message"]) for c in conditions), ("", ""))
 
-    def wait_phase(self, plan: str, phase: str, within_s: float = 40.0) -> Json:
+    def wait_phase(self, plan: str, phase: str, within_s: float = 90.0) -> Json:
         def look() -> Json | None:
             status = self.status(plan)
             return status if status.get("phase") == phase else None
