@@ -393,7 +393,7 @@ REFUSED = [
         POLICIES,
         {"spec.defragmentation": {"trigger": "Schedule"}},
         "spec.defragmentation.windows",
-        "are needed with trigger Schedule; add a window",
+        "are needed with trigger Schedule; add a window, or schedules with cron",
         id="schedule-without-window",
     ),
     pytest.param(
@@ -432,6 +432,13 @@ REFUSED = [
         "spec.defragmentation.windows[0].endTime",
         "must differ from startTime; for a whole day write 00:00 to 23:59",
         id="window-of-no-length",
+    ),
+    pytest.param(
+        POLICIES,
+        {"spec.disruption.maxMoves": 9, "spec.defragmentation.maxMoves": 10},
+        "spec.defragmentation.maxMoves",
+        "must not be above disruption.maxMoves, which no plan may pass; lower it",
+        id="more-moves-than-any-plan-may-make",
     ),
 ]
 
