@@ -63,7 +63,6 @@ class CronSchedule(Model):
     cron: Annotated[
         str,
         Field(
-            min_length=9,
             max_length=128,
             pattern=r"^\S+\s+\S+\s+\S+\s+\S+\s+\S+$",
         ),
