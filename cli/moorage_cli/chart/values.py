@@ -263,7 +263,7 @@ class Probe(Container):
     """UDP port of echoes."""
 
     resources: Resources = Resources(
-        requests=Amounts(cpu="10m", memory="64Mi"), limits=Amounts(memory="256Mi")
+        requests=Amounts(cpu="10m", memory="96Mi"), limits=Amounts(memory="256Mi")
     )
     """Requests and limits."""
 
