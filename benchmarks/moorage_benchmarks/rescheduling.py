@@ -9,7 +9,6 @@ solved apart), ``program`` (CP-SAT on the whole problem, long limit), ours at ea
 ``fragment_rate`` is the share of free cores outside of 16-core holes; ``bound`` the least that is
 possible for all that is proven; ``above_best`` and ``below_greedy`` are differences of rates.
 ``broken`` counts what the independent checker objects to when the moves are taken in order.
-Snapshots of GPU nodes: whole free nodes of 8 GPUs, see ``rescheduling_gpus``.
 """
 
 from __future__ import annotations
@@ -44,7 +43,6 @@ PROTOCOL = "rescheduling"
 SEED = 1
 MEDIUM, LARGE = 280, 1176
 POP_PARTS = 8
-WALL_SLACK = 12.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +232,6 @@ def _ours(
                     deadline_s=deadline_s,
                     seed=settings.seed,
                     workers=settings.workers,
-                    wall_slack=WALL_SLACK if settings.cpu_clock else 1.0,
                 ),
                 clock=settings.clock,
                 run_all=lambda tasks: list(pool.map(lambda task: task(), tasks)),

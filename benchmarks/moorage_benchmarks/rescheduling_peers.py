@@ -15,8 +15,8 @@ import numpy as np
 from ortools.sat.python import cp_model
 
 from moorage_policies.rescheduling.bounds import Relaxation, relax
-from moorage_policies.rescheduling.exact import Flow
 from moorage_policies.rescheduling.instance import Hole, Instance
+from moorage_policies.rescheduling.patterns import Flow
 from moorage_policies.rescheduling.realise import realise
 from moorage_policies.rescheduling.search import build_static, order_of
 from moorage_policies.types import IntArray
@@ -113,7 +113,7 @@ class _Program:
                     wide[self.instance.cell_host[cell], kind] += count
                 else:
                     narrow[cell, kind] += count
-        return Flow(narrow, wide, 0.0, is_best=False)
+        return Flow(narrow, wide)
 
 
 def keep_orderable(instance: Instance, places: IntArray) -> IntArray:

@@ -3,55 +3,59 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from moorage_policies.rescheduling.bounds import Relaxation
-from moorage_policies.rescheduling.patterns import Menu
+from moorage_policies.rescheduling.patterns import Flow, Menu
 from moorage_policies.types import IntArray
 
 if TYPE_CHECKING:
-    from ortools.sat.python.cp_model import CpModel, IntVar
+    from ortools.sat.python.cp_model import CpModel, CpSolver, IntVar
 
 SCALE = 10_000
 """Worth is counted in units of 1 / SCALE."""
+
+WATCH_S = 0.01
 
 Term = tuple["IntVar", int]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long CP-SAT may work: seconds (``None``: no clock), deterministic time, workers, seed."""
+    """How long CP-SAT may work.
 
-    seconds: float | None
+    Attributes:
+        is_over: whether time is up, asked again and again; ``None`` where no clock counts.
+        work: most deterministic time, where no clock counts.
+        workers: solver threads.
+        seed: of its random choices.
+    """
+
+    is_over: Callable[[], bool] | None
     work: float
     workers: int
     seed: int
 
 
 @dataclass(frozen=True, slots=True)
-class Flow:
-    """What a choice of patterns moves.
+class Pick:
+    """The best choice found, its deterministic time, and whether no better one is on the menu."""
 
-    Attributes:
-        narrow: items that leave less items that come, shape ``(cells, kinds)``.
-        wide: the same for wide items, shape ``(hosts, kinds)``.
-        work: deterministic time used.
-        is_best: whether no better choice from the menu exists.
-    """
-
-    narrow: IntArray
-    wide: IntArray
+    flow: Flow
     work: float
     is_best: bool
 
 
 def choose_patterns(
     relaxed: Relaxation, menu: Menu, max_moves: int, hosts: int, limits: Limits
-) -> Flow | None:
-    """Return the flow of the best choice found, ``None`` when none was found in time."""
+) -> Pick | None:
+    """Return the best choice found, ``None`` when none was found in time."""
     from ortools.sat.python import cp_model  # the import costs most of a second
 
     model = cp_model.CpModel()
@@ -59,10 +63,12 @@ def choose_patterns(
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = limits.workers
     solver.parameters.random_seed = limits.seed
-    solver.parameters.max_deterministic_time = limits.work
-    if limits.seconds is not None:
-        solver.parameters.max_time_in_seconds = limits.seconds
-    status = solver.solve(model)
+    if limits.is_over is None:
+        solver.parameters.max_deterministic_time = limits.work
+        status = solver.solve(model)
+    else:
+        with _stopping(solver, limits.is_over):
+            status = solver.solve(model)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return None
     narrow = np.zeros((len(relaxed.free), len(relaxed.kinds.amount)), dtype=np.int64)
@@ -74,7 +80,26 @@ def choose_patterns(
             else:
                 narrow[place] = menu.narrow.counts[row]
     work = solver.response_proto.deterministic_time
-    return Flow(narrow, wide, work, status == cp_model.OPTIMAL)
+    return Pick(Flow(narrow, wide), work, status == cp_model.OPTIMAL)
+
+
+@contextmanager
+def _stopping(solver: CpSolver, is_over: Callable[[], bool]) -> Iterator[None]:
+    """Stop the solver when time is up by a clock that need not be that of the wall."""
+    done = Event()
+
+    def watch() -> None:
+        while not done.wait(WATCH_S):
+            if is_over():
+                solver.stop_search()  # again if it had not begun yet
+
+    thread = Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _build(
@@ -85,17 +110,21 @@ def _build(
     worth: list[Term] = []
     by_host: defaultdict[int, list[IntVar]] = defaultdict(list)
     picked = []
+    start = {id(choice): rows for choice, rows in menu.start}
     for choice in menu.choices:
         used = model.new_bool_var("")
+        begun = start.get(id(choice))
+        model.add_hint(used, begun is not None)
         by_host[choice.host].append(used)
         picked.append((used, choice.host, choice.wide, True))
         _count(used, menu.wide.counts[choice.wide], balance, moves)
         worth.append((used, -_price(relaxed, menu.wide.counts[choice.wide])))
-        for cell, rows in zip(choice.cells, choice.rows, strict=True):
+        for side, (cell, rows) in enumerate(zip(choice.cells, choice.rows, strict=True)):
             chosen = []
             for row in rows.tolist():
                 variable = model.new_bool_var("")
                 chosen.append(variable)
+                model.add_hint(variable, begun is not None and begun[side] == row)
                 picked.append((variable, cell, row, False))
                 counts = menu.narrow.counts[row]
                 _count(variable, counts, balance, moves)

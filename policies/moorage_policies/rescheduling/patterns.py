@@ -7,6 +7,7 @@ at these prices; an answer near the bound uses patterns of small gaps only.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
@@ -19,6 +20,8 @@ from moorage_policies.types import BoolArray, FloatArray, IntArray
 
 DEPTHS = ((7, 3), (16, 2))  # up to so many kinds: so many items may leave, and come, at a time
 NO_SUCH = -1e18
+MOST_RATED = 4_000_000
+ALIKE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +32,31 @@ class Changes:
         counts: items that leave less items that come, shape ``(changes, kinds)``.
         net: units that become free.
         value: value at the prices, holes aside.
-        moves: items that leave.
     """
 
     counts: IntArray
     net: IntArray
     value: FloatArray
-    moves: IntArray
+
+    def including(self, counts: IntArray, amount: IntArray) -> tuple[Changes, IntArray]:
+        """Return these changes and all of ``counts``, and the row of each of the latter.
+
+        What is added has neither value nor gap: it is there to be chosen, not to be rated.
+        """
+        known = {row.tobytes(): at for at, row in enumerate(self.counts)}
+        extra: list[IntArray] = []
+        rows = np.zeros(len(counts), dtype=np.int64)
+        for at, row in enumerate(counts):
+            if row.tobytes() not in known:
+                known[row.tobytes()] = len(known)
+                extra.append(row)
+            rows[at] = known[row.tobytes()]
+        added = np.array(extra, dtype=np.int64).reshape(len(extra), self.counts.shape[1])
+        return Changes(
+            np.concatenate([self.counts, added]),
+            np.concatenate([self.net, added @ amount]),
+            np.concatenate([self.value, np.zeros(len(added))]),
+        ), rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +77,104 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Flow:
+    """What places move, by kind.
+
+    Attributes:
+        narrow: items that leave less items that come, shape ``(cells, kinds)``.
+        wide: the same for wide items, shape ``(hosts, kinds)``.
+    """
+
+    narrow: IntArray
+    wide: IntArray
+
+
+@dataclass(frozen=True, slots=True)
 class Menu:
-    """All choices within a gap of the best.
+    """Choices within a gap of the best.
 
     Attributes:
         narrow: changes of single cells.
         wide: changes of both cells of a host.
         choices: what hosts may do.
-        is_complete: whether no small change was left out.
+        start: by host, the choice and the rows of its cells that make up the answer to start from.
+        is_complete: whether no change that could make a better answer was left out.
     """
 
     narrow: Changes
     wide: Changes
     choices: tuple[Choice, ...]
+    start: tuple[tuple[Choice, tuple[int, ...]], ...]
     is_complete: bool
 
 
-def list_choices(
-    relaxed: Relaxation, first_cell: IntArray, cell_host: IntArray, bound: Bound, most: int
-) -> Menu | None:
-    """Return about ``most`` patterns of the smallest gaps; ``None`` where this does not apply."""
+@dataclass(frozen=True, slots=True)
+class Ratings:
+    """Every small change that is possible, with its gap.
+
+    Attributes:
+        narrow: changes of single cells.
+        wide: changes of both cells of a host.
+        amount: units of each kind.
+        host_cells: cells of each host.
+        cells: cell of each entry, in ascending order.
+        options: row of the wide changes that each goes with.
+        rows: row of the narrow changes.
+        gaps: how much worse than its host's best each is.
+        is_complete: whether all found room in the table.
+    """
+
+    narrow: Changes
+    wide: Changes
+    amount: IntArray
+    host_cells: tuple[tuple[int, ...], ...]
+    cells: IntArray
+    options: IntArray
+    rows: IntArray
+    gaps: FloatArray
+    is_complete: bool
+
+    def cut(self, most: int, slack: float, start: Flow) -> Menu:
+        """Return about ``most`` changes of the smallest gaps, and those of a known answer.
+
+        Args:
+            most: number of changes.
+            slack: largest gap that a better answer can have anywhere.
+            start: what the known answer moves.
+        """
+        is_complete = self.is_complete
+        limit = max(slack, ALIKE)
+        if most < int((self.gaps <= limit).sum()):
+            is_complete = False
+            limit = max(ALIKE, float(np.partition(self.gaps, most)[most]) * 0.999)
+        near = np.flatnonzero(self.gaps <= limit)
+        lists: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+        for at in near.tolist():
+            lists[int(self.cells[at]), int(self.options[at])].append(int(self.rows[at]))
+        narrow, narrow_rows = self.narrow.including(start.narrow, self.amount)
+        wide, wide_rows = self.wide.including(start.wide, self.amount)
+        choices, begun = [], []
+        for host, cells in enumerate(self.host_cells):
+            used = int(wide_rows[host])
+            known = tuple(int(narrow_rows[cell]) for cell in cells)
+            for cell, row in zip(cells, known, strict=True):
+                if row not in lists[cell, used]:
+                    lists[cell, used].append(row)
+            for option in range(len(wide.net)):
+                rows = tuple(lists.get((cell, option), []) for cell in cells)
+                if not all(rows):
+                    continue
+                listed = tuple(np.array(own, dtype=np.int64) for own in rows)
+                choices.append(Choice(host, option, cells, listed))
+                if option == used:
+                    begun.append((choices[-1], known))
+        return Menu(narrow, wide, tuple(choices), tuple(begun), is_complete)
+
+
+def rate_changes(
+    relaxed: Relaxation, first_cell: IntArray, cell_host: IntArray, bound: Bound
+) -> Ratings | None:
+    """Return all small changes with their gaps; ``None`` where this does not apply."""
     if bound.kind_prices is None:
         return None
     kinds = relaxed.kinds
@@ -84,9 +183,10 @@ def list_choices(
     if narrow is None:
         return None
     wide = _wide_changes(relaxed, bound)
-    gaps = np.full((len(cell_host), len(wide.net), len(narrow.net)), np.inf)
-    tops = np.full((len(first_cell), len(wide.net)), NO_SUCH)
-    rate_patterns(
+    most = min(MOST_RATED, len(cell_host) * len(wide.net) * len(narrow.net))
+    entries = np.empty((most, 3), dtype=np.int64)  # pages that stay unused cost nothing
+    gaps = np.empty(most)
+    count = rate_patterns(
         first_cell,
         cell_host,
         relaxed.free,
@@ -100,30 +200,23 @@ def list_choices(
         wide.counts,
         wide.net,
         wide.value,
+        entries,
         gaps,
-        tops,
     )
-    flat = gaps[np.isfinite(gaps)]
-    is_complete = len(flat) <= most
-    limit = flat.max(initial=0.0) if is_complete else np.partition(flat, most)[most] * 0.999
-    choices = tuple(_choices(gaps, tops, first_cell, cell_host, float(limit)))
-    return Menu(narrow, wide, choices, is_complete)
-
-
-def _choices(
-    gaps: FloatArray, tops: FloatArray, first_cell: IntArray, cell_host: IntArray, limit: float
-) -> list[Choice]:
-    ends = np.append(first_cell[1:], len(cell_host))
-    found = []
-    for host, option in np.argwhere(tops.max(axis=1, keepdims=True) - tops <= max(limit, 1e-6)):
-        cells = tuple(range(int(first_cell[host]), int(ends[host])))
-        rows = tuple(
-            np.flatnonzero(gaps[cell, option] <= max(limit, 1e-6)).astype(np.int64)
-            for cell in cells
-        )
-        if all(len(own) for own in rows):
-            found.append(Choice(int(host), int(option), cells, rows))
-    return found
+    ends = np.append(first_cell[1:], len(cell_host)).tolist()
+    return Ratings(
+        narrow=narrow,
+        wide=wide,
+        amount=kinds.amount,
+        host_cells=tuple(
+            tuple(range(first, end)) for first, end in zip(first_cell.tolist(), ends, strict=True)
+        ),
+        cells=entries[:count, 0].copy(),
+        options=entries[:count, 1].copy(),
+        rows=entries[:count, 2].copy(),
+        gaps=gaps[:count].copy(),
+        is_complete=count < most or most < MOST_RATED,
+    )
 
 
 def _changes(
@@ -171,12 +264,11 @@ def _to_changes(
         counts=out - come,
         net=(out - come) @ kinds.amount,
         value=come @ bound.kind_prices - out @ cost,
-        moves=out.sum(axis=1),
     )
 
 
 @compiled
-def rate_patterns(  # noqa: C901, PLR0912, PLR0917 - nested loops, compiled
+def rate_patterns(  # noqa: C901, PLR0912, PLR0915, PLR0917 - nested loops, compiled
     first_cell: IntArray,
     cell_host: IntArray,
     free: IntArray,
@@ -190,17 +282,22 @@ def rate_patterns(  # noqa: C901, PLR0912, PLR0917 - nested loops, compiled
     wide_counts: IntArray,
     wide_net: IntArray,
     wide_value: FloatArray,
-    gaps: FloatArray,
-    tops: FloatArray,
-) -> None:
-    """Fill the gap of every pattern by cell and wide change, and the best value by host."""
+    entries: IntArray,
+    entry_gaps: FloatArray,
+) -> int:
+    """List cell, wide change and row of every possible pattern, with its gap; return how many."""
     kinds = present.shape[1]
+    gaps = np.empty((PAIR, wide_net.size, net.size))
+    tops = np.empty(wide_net.size)
+    found = 0
     possible = np.empty(net.size, dtype=np.int64)
     for host in range(first_cell.size):
         first = first_cell[host]
         cells = 1
         if first + 1 < cell_host.size and cell_host[first + 1] == host:
             cells = 2
+        gaps[:] = np.inf
+        tops[:] = NO_SUCH
         for side in range(cells):
             cell = first + side
             fitting = 0
@@ -231,19 +328,25 @@ def rate_patterns(  # noqa: C901, PLR0912, PLR0917 - nested loops, compiled
                     worth = value[row]
                     for hole in range(sizes.size):
                         worth += weights[hole, cell] * (max(left, 0) // sizes[hole])
-                    gaps[cell, option, row] = -worth
+                    gaps[side, option, row] = -worth
                     top = max(top, worth)
                 if side == 0:
-                    tops[host, option] = top + wide_value[option]
+                    tops[option] = top + wide_value[option]
                 else:
-                    tops[host, option] += top
+                    tops[option] += top
                 for index in range(fitting):
                     row = possible[index]
-                    if gaps[cell, option, row] < -NO_SUCH:
-                        gaps[cell, option, row] += top
-        highest = tops[host].max()
-        for option in range(wide_net.size):
-            behind = highest - tops[host, option]
-            for side in range(cells):
+                    if gaps[side, option, row] < -NO_SUCH:
+                        gaps[side, option, row] += top
+        highest = tops.max()
+        for side in range(cells):
+            for option in range(wide_net.size):
                 for row in range(net.size):
-                    gaps[first + side, option, row] += behind
+                    gap = gaps[side, option, row] + highest - tops[option]
+                    if gap < -NO_SUCH and found < entry_gaps.size:
+                        entries[found, 0] = first + side
+                        entries[found, 1] = option
+                        entries[found, 2] = row
+                        entry_gaps[found] = gap
+                        found += 1
+    return found

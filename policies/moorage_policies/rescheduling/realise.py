@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from moorage_policies.rescheduling.bounds import Relaxation
-from moorage_policies.rescheduling.exact import Flow
 from moorage_policies.rescheduling.instance import Instance
+from moorage_policies.rescheduling.patterns import Flow
 from moorage_policies.types import IntArray
 
 
@@ -30,6 +30,21 @@ def realise(instance: Instance, relaxed: Relaxation, flow: Flow) -> IntArray:
         places[item] = target
         _shift(instance, free, item, target, -1)
     return _undo_overfull(instance, places)
+
+
+def flow_of(instance: Instance, relaxed: Relaxation, places: IntArray) -> Flow:
+    """Return what places move, by kind: the reverse of ``realise``."""
+    kinds = len(relaxed.kinds.amount)
+    narrow = np.zeros((len(instance.capacity), kinds), dtype=np.int64)
+    wide = np.zeros((len(instance.hosts), kinds), dtype=np.int64)
+    for item in np.flatnonzero(places != instance.home).tolist():
+        kind, cells = int(relaxed.kind_of[item]), (instance.home[item], places[item])
+        for cell, count in zip(cells, (1, -1), strict=True):
+            if instance.wide[item]:
+                wide[instance.cell_host[cell], kind] += count
+            else:
+                narrow[cell, kind] += count
+    return Flow(narrow, wide)
 
 
 def _sides(

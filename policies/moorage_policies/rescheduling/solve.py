@@ -10,13 +10,13 @@ import numpy as np
 from moorage_policies.errors import BrokenPromiseError
 from moorage_policies.packing.effort import Effort
 from moorage_policies.ports import Clock
-from moorage_policies.rescheduling.bounds import Bound, bound_worth, relax
+from moorage_policies.rescheduling.bounds import Bound, Relaxation, bound_worth, relax
 from moorage_policies.rescheduling.check import find_violations
 from moorage_policies.rescheduling.exact import Limits, choose_patterns
 from moorage_policies.rescheduling.instance import Hole, Instance, make_instance
 from moorage_policies.rescheduling.objective import net_worth_of, worth_of
-from moorage_policies.rescheduling.patterns import list_choices
-from moorage_policies.rescheduling.realise import realise
+from moorage_policies.rescheduling.patterns import Ratings, rate_changes
+from moorage_policies.rescheduling.realise import flow_of, realise
 from moorage_policies.rescheduling.search import Heat, Search, order_of
 from moorage_policies.types import IntArray
 
@@ -26,7 +26,7 @@ RunAll = Callable[[Sequence[Task]], object]
 SLICE_STEPS = 20_000
 STEP_WORK = 1.2e-6  # CPU seconds of one proposal, about
 ROUND_WORK = 1.2e-5  # of one round of the bound for one host
-OPENING_SHARE = 0.15  # of the deadline, before anything is proven
+OPENING_SHARE, OPENING_S = 0.15, 0.15  # of the deadline, at most, before anything is proven
 CHOOSING_UNTIL = 0.92  # share of the deadline until which patterns are chosen
 CHOOSING_LEAST_S = 0.15
 FIRST_PATTERNS, MORE_PATTERNS = 1600, 1.5
@@ -47,15 +47,12 @@ class Params:
         seed: of all random choices.
         workers: searches and solver workers at a time.
         exact: whether patterns are chosen by CP-SAT.
-        wall_slack: seconds of the wall that CP-SAT may take for one second of the clock; above 1
-            only where the clock counts CPU seconds.
     """
 
     deadline_s: float = 5.0
     seed: int = 0
     workers: int = 1
     exact: bool = True
-    wall_slack: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +136,9 @@ def warm_up() -> None:
         max_moves=2,
     )
     solve(tiny, Params(deadline_s=0.4))
+    relaxed = relax(tiny)
+    if relaxed is not None:  # what is proven at once never gets there
+        rate_changes(relaxed, tiny.first_cell, tiny.cell_host, bound_worth(tiny, rounds=1))
 
 
 def _in_turn(tasks: Sequence[Task]) -> None:
@@ -163,7 +163,7 @@ class _Solver:
         """Return the answer after all stages."""
         instance = self.instance
         if instance.max_moves and instance.movable.any() and instance.holes:
-            self.anneal(WARM, OPENING_SHARE)
+            self.anneal(WARM, min(OPENING_SHARE, OPENING_S / self.params.deadline_s))
             self.bound = bound_worth(instance, rounds=BOUND_ROUNDS, target=self.best_net)
             self.effort.spend(ROUND_WORK * BOUND_ROUNDS * len(instance.hosts))
             if self.params.exact and not self.is_proven():
@@ -220,38 +220,47 @@ class _Solver:
             self.best, self.best_net = places.copy(), net
 
     def choose(self) -> None:
-        """Choose patterns by CP-SAT, from a larger menu each time while there is time."""
+        """Choose patterns by CP-SAT, from a larger menu each time while there is time.
+
+        The answer so far is on every menu, so that nothing is lost. A pattern whose gap is more
+        than what is left between answer and bound cannot be part of a better answer.
+        """
         relaxed = relax(self.instance)
         if relaxed is None:
             return
+        ratings = rate_changes(
+            relaxed, self.instance.first_cell, self.instance.cell_host, self.bound
+        )
+        if ratings is None:
+            return
         most = float(FIRST_PATTERNS)
         while not self.is_proven() and self.effort.left(CHOOSING_UNTIL) > CHOOSING_LEAST_S:
-            menu = list_choices(
-                relaxed,
-                self.instance.first_cell,
-                self.instance.cell_host,
-                self.bound,
-                int(most),
-            )
-            if menu is None:
-                return
-            left_s = self.effort.left(CHOOSING_UNTIL)
-            limits = Limits(
-                seconds=left_s * self.params.wall_slack if self.effort.is_timed else None,
-                work=left_s * self.params.workers,
-                workers=self.params.workers,
-                seed=self.params.seed,
-            )
-            flow = choose_patterns(
-                relaxed, menu, self.instance.max_moves, len(self.instance.hosts), limits
-            )
-            self.effort.spend(flow.work + CHOOSING_LEAST_S if flow else left_s)
-            if flow is None:
-                return
-            self.offer(realise(self.instance, relaxed, flow))
-            if menu.is_complete and flow.is_best:
+            if self.choose_from(relaxed, ratings, int(most)):
                 return
             most *= MORE_PATTERNS
+
+    def choose_from(self, relaxed: Relaxation, ratings: Ratings, most: int) -> bool:
+        """Choose from so many patterns; return whether nothing better can come of more."""
+        slack = self.bound.worth - self.best_net - _worth_step(self.instance)
+        menu = ratings.cut(most, slack + WHOLE, flow_of(self.instance, relaxed, self.best))
+        left_s = self.effort.left(CHOOSING_UNTIL)
+        limits = Limits(
+            is_over=self.is_choice_over if self.effort.is_timed else None,
+            work=left_s * self.params.workers,
+            workers=self.params.workers,
+            seed=self.params.seed,
+        )
+        pick = choose_patterns(
+            relaxed, menu, self.instance.max_moves, len(self.instance.hosts), limits
+        )
+        self.effort.spend(pick.work + CHOOSING_LEAST_S if pick else left_s)
+        if pick:
+            self.offer(realise(self.instance, relaxed, pick.flow))
+        return bool(pick and pick.is_best and menu.is_complete)
+
+    def is_choice_over(self) -> bool:
+        """Return whether CP-SAT has had its time."""
+        return self.effort.left(CHOOSING_UNTIL) <= 0
 
     def finish(self) -> Solution:
         """Return the answer without moves that do not pay, checked and in order."""
