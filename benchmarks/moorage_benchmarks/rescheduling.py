@@ -18,8 +18,10 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event, Thread
 from typing import Annotated
 
 import numpy as np
@@ -43,6 +45,7 @@ PROTOCOL = "rescheduling"
 SEED = 1
 MEDIUM, LARGE = 280, 1176
 POP_PARTS = 8
+WATCH_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,24 @@ class _Settings:
 
 def _cpu_clock(workers: int) -> Callable[[], float]:
     return lambda: time.process_time() / workers
+
+
+@contextmanager
+def _watch(is_over: Callable[[], bool], stop: Callable[[], None]) -> Iterator[None]:
+    done = Event()
+
+    def ask() -> None:
+        while not done.wait(WATCH_S):
+            if is_over():
+                stop()  # again if the solver had not begun yet
+
+    thread = Thread(target=ask, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _cases(
@@ -234,6 +255,7 @@ def _ours(
                     workers=settings.workers,
                 ),
                 clock=settings.clock,
+                watch=_watch if settings.cpu_clock else None,
                 run_all=lambda tasks: list(pool.map(lambda task: task(), tasks)),
             )
         return tuple((move.item, move.target) for move in solution.moves), solution.bound

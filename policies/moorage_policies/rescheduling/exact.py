@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,12 +15,13 @@ from moorage_policies.rescheduling.patterns import Flow, Menu
 from moorage_policies.types import IntArray
 
 if TYPE_CHECKING:
-    from ortools.sat.python.cp_model import CpModel, CpSolver, IntVar
+    from ortools.sat.python.cp_model import CpModel, IntVar
 
 SCALE = 10_000
 """Worth is counted in units of 1 / SCALE."""
 
-WATCH_S = 0.01
+Watch = Callable[[Callable[[], bool], Callable[[], None]], AbstractContextManager[None]]
+"""While its context is open, calls the second as soon as the first says so."""
 
 Term = tuple["IntVar", int]
 
@@ -31,16 +31,20 @@ class Limits:
     """How long CP-SAT may work.
 
     Attributes:
-        is_over: whether time is up, asked again and again; ``None`` where no clock counts.
+        seconds: of the wall, ``None``: no clock.
         work: most deterministic time, where no clock counts.
         workers: solver threads.
         seed: of its random choices.
+        is_over: whether time is up by another clock than that of the wall.
+        watch: asks ``is_over``; then ``seconds`` do not count.
     """
 
-    is_over: Callable[[], bool] | None
+    seconds: float | None
     work: float
     workers: int
     seed: int
+    is_over: Callable[[], bool] | None = None
+    watch: Watch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +67,15 @@ def choose_patterns(
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = limits.workers
     solver.parameters.random_seed = limits.seed
-    if limits.is_over is None:
+    if limits.seconds is None:
         solver.parameters.max_deterministic_time = limits.work
-        status = solver.solve(model)
-    else:
-        with _stopping(solver, limits.is_over):
+    if limits.watch and limits.is_over:
+        with limits.watch(limits.is_over, solver.stop_search):
             status = solver.solve(model)
+    else:
+        if limits.seconds is not None:
+            solver.parameters.max_time_in_seconds = limits.seconds
+        status = solver.solve(model)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return None
     narrow = np.zeros((len(relaxed.free), len(relaxed.kinds.amount)), dtype=np.int64)
@@ -81,25 +88,6 @@ def choose_patterns(
                 narrow[place] = menu.narrow.counts[row]
     work = solver.response_proto.deterministic_time
     return Pick(Flow(narrow, wide), work, status == cp_model.OPTIMAL)
-
-
-@contextmanager
-def _stopping(solver: CpSolver, is_over: Callable[[], bool]) -> Iterator[None]:
-    """Stop the solver when time is up by a clock that need not be that of the wall."""
-    done = Event()
-
-    def watch() -> None:
-        while not done.wait(WATCH_S):
-            if is_over():
-                solver.stop_search()  # again if it had not begun yet
-
-    thread = Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
 
 
 def _build(

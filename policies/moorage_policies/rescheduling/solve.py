@@ -12,7 +12,7 @@ from moorage_policies.packing.effort import Effort
 from moorage_policies.ports import Clock
 from moorage_policies.rescheduling.bounds import Bound, Relaxation, bound_worth, relax
 from moorage_policies.rescheduling.check import find_violations
-from moorage_policies.rescheduling.exact import Limits, choose_patterns
+from moorage_policies.rescheduling.exact import Limits, Watch, choose_patterns
 from moorage_policies.rescheduling.instance import Hole, Instance, make_instance
 from moorage_policies.rescheduling.objective import net_worth_of, worth_of
 from moorage_policies.rescheduling.patterns import Ratings, rate_changes
@@ -108,6 +108,7 @@ def solve(
     *,
     clock: Clock | None = None,
     run_all: RunAll | None = None,
+    watch: Watch | None = None,
 ) -> Solution:
     """Return the best moves found before the deadline.
 
@@ -116,11 +117,13 @@ def solve(
         params: deadline, seed, workers.
         clock: seconds; without one the answer depends on the input and the seed alone.
         run_all: runs tasks at the same time; without it one after the other.
+        watch: stops CP-SAT by the clock where that is not the wall's.
 
     Raises:
         BrokenPromiseError: the moves fail the independent check: a bug.
     """
-    return _Solver(instance, params, Effort(params.deadline_s, clock), run_all or _in_turn).solve()
+    effort = Effort(params.deadline_s, clock)
+    return _Solver(instance, params, effort, run_all or _in_turn, watch).solve()
 
 
 def warm_up() -> None:
@@ -147,11 +150,19 @@ def _in_turn(tasks: Sequence[Task]) -> None:
 
 
 class _Solver:
-    def __init__(self, instance: Instance, params: Params, effort: Effort, run_all: RunAll) -> None:
+    def __init__(
+        self,
+        instance: Instance,
+        params: Params,
+        effort: Effort,
+        run_all: RunAll,
+        watch: Watch | None = None,
+    ) -> None:
         self.instance = instance
         self.params = params
         self.effort = effort
         self.run_all = run_all
+        self.watch = watch
         self.searches = [
             Search(instance, params.seed * 97 + worker + 1) for worker in range(params.workers)
         ]
@@ -245,10 +256,12 @@ class _Solver:
         menu = ratings.cut(most, slack + WHOLE, flow_of(self.instance, relaxed, self.best))
         left_s = self.effort.left(CHOOSING_UNTIL)
         limits = Limits(
-            is_over=self.is_choice_over if self.effort.is_timed else None,
+            seconds=left_s if self.effort.is_timed else None,
             work=left_s * self.params.workers,
             workers=self.params.workers,
             seed=self.params.seed,
+            is_over=self.is_choice_over,
+            watch=self.watch,
         )
         pick = choose_patterns(
             relaxed, menu, self.instance.max_moves, len(self.instance.hosts), limits
