@@ -92,7 +92,7 @@ def run(
     if quick:
         deadlines_s, limits, program_s, best_s = (1.0,), (25,), 2.0, 0.0
     warm_up()
-    clock = _cpu_clock(workers) if cpu_clock else time.monotonic
+    clock = count_cpu(workers) if cpu_clock else time.monotonic
     settings = _Settings(seed, deadlines_s, program_s, best_s, workers, cpu_clock, clock)
     cases = list(_cases(instances, limits, snapshots, seed, quick=quick))
     rows: list[Row] = []
@@ -112,12 +112,14 @@ class _Settings:
     clock: Callable[[], float]
 
 
-def _cpu_clock(workers: int) -> Callable[[], float]:
+def count_cpu(workers: int) -> Callable[[], float]:
+    """Return a clock of the CPU seconds that each of so many workers has had."""
     return lambda: time.process_time() / workers
 
 
 @contextmanager
-def _watch(is_over: Callable[[], bool], stop: Callable[[], None]) -> Iterator[None]:
+def watch_clock(is_over: Callable[[], bool], stop: Callable[[], None]) -> Iterator[None]:
+    """Call ``stop`` as soon as ``is_over`` says so, while the context is open."""
     done = Event()
 
     def ask() -> None:
@@ -255,7 +257,7 @@ def _ours(
                     workers=settings.workers,
                 ),
                 clock=settings.clock,
-                watch=_watch if settings.cpu_clock else None,
+                watch=watch_clock if settings.cpu_clock else None,
                 run_all=lambda tasks: list(pool.map(lambda task: task(), tasks)),
             )
         return tuple((move.item, move.target) for move in solution.moves), solution.bound

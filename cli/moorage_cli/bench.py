@@ -30,6 +30,10 @@ PROTOCOLS = {
     "rescheduling": SubCommand(
         f"{PACKAGE}.rescheduling", "Bounded migrations beside greedy, POP and an integer program."
     ),
+    "rescheduling-gpus": SubCommand(
+        f"{PACKAGE}.rescheduling_gpus",
+        "Whole GPU nodes got back per move, beside descheduler's rule.",
+    ),
     "operator": SubCommand(f"{PACKAGE}.operator", "The operator with a thousand pools."),
     "scaling": SubCommand(
         f"{PACKAGE}.scaling", "Replicas that follow replayed load, beside published laws."
