@@ -48,9 +48,9 @@ def remember(track: Track, reading: RoleReading, role: RoleParams, params: Param
     moved = follow(track, load, tick_s=params.tick_s, horizon_s=horizon_s)
     ticks = _window_ticks(role, params)
     expected = _expected(moved, load, role, params)
-    burst = _remember_burst(track, reading, expected, role, params)
+    burst = _remember_burst(track, reading, role, params)
     moved = replace(moved, burst=burst)
-    need = _carry(expected * (1.0 + params.in_ratio), burst, role, params)
+    need = _carry(expected * (1.0 + params.in_ratio), moved, role, params)
     return replace(moved, needs=(*moved.needs, need)[-ticks:])
 
 
@@ -95,7 +95,7 @@ def _by_load(
     load = reading.load or 0.0
     expected = _expected(track, load, role, params)
     backlog = reading.backlog / max(DRAIN_S, role.start_up_s)
-    need = _carry((expected + backlog) / (1.0 + params.out_ratio), track.burst, role, params)
+    need = _carry((expected + backlog) / (1.0 + params.out_ratio), track, role, params)
     kept = max(track.needs, default=need)
     have = reading.desired
     text = f"load {load:.2f}, {expected:.2f} expected"
@@ -140,10 +140,11 @@ def _expected(track: Track, load: float, role: RoleParams, params: Params) -> fl
     return max(smooth, track.sustained)
 
 
-def _remember_burst(
-    track: Track, reading: RoleReading, expected: float, role: RoleParams, params: Params
-) -> float:
-    """Return the room to keep for bursts: what the last ones lacked, less and less of it.
+def _remember_burst(track: Track, reading: RoleReading, role: RoleParams, params: Params) -> float:
+    """Return the room to keep for bursts: what the last ones took, less and less of it.
+
+    It is counted from the level before the burst, not from the margin of that moment: a margin that
+    has gone since would leave the next burst of the same size without what this one had.
 
     A burst that made the slowest wait twice as long as they should would have needed twice the
     replicas that served it; a latency far off tells of an overload instead, which the load and the
@@ -156,8 +157,8 @@ def _remember_burst(
     kept = track.burst * (math.exp(-params.tick_s / params.burst_memory_s) if calm else 1.0)
     if ratio <= 1.0 or reading.ready < 1:
         return kept
-    lacked = reading.ready * min(ratio, BURST_RATIO) - expected
-    return max(kept, min(lacked, float(role.max_replicas)))
+    taken = reading.ready * min(ratio, BURST_RATIO) - track.level
+    return max(kept, min(taken, float(role.max_replicas)))
 
 
 def _window_ticks(role: RoleParams, params: Params) -> int:
@@ -165,13 +166,13 @@ def _window_ticks(role: RoleParams, params: Params) -> int:
     return max(1, math.ceil(window_s / params.tick_s))
 
 
-def _carry(load: float, burst: float, role: RoleParams, params: Params) -> int:
-    """Return the replicas that carry a load, and a burst on top of it."""
+def _carry(load: float, track: Track, role: RoleParams, params: Params) -> int:
+    """Return the replicas that carry a load, or a burst on top of the level if that takes more."""
     if load <= ROUNDING:
         return 0
     if role.slots > 0.0:
         load += params.slots_z * math.sqrt(load / role.slots)
-    with_burst = math.ceil(load + burst - ROUNDING)
+    with_burst = math.ceil(max(load, track.level + track.burst) - ROUNDING)
     if role.service_s > 0.0 and role.wait_s > 0.0:
         for_wait = replicas_for_wait(
             min(load, float(role.max_replicas)), role.service_s, role.wait_s, params.miss_ratio

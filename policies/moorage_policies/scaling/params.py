@@ -95,7 +95,7 @@ class Params:
     severe_ratio: float = 1.2
     blind_ratio: float = 0.1
     slots_z: float = 2.0
-    burst_memory_s: float = 1800.0
+    burst_memory_s: float = 3600.0
     miss_ratio: float = 0.001
 
     def place_of(self, role: str) -> int:

@@ -15,7 +15,7 @@ class Track:
         last: the load of the last tick.
         sustained: what the load did not fall below in the last two ticks.
         error_ratio: standard error of the forecast at the horizon, as a part of the load.
-        burst: replicas above the expected load that past bursts would have needed.
+        burst: replicas above the smoothed load that past bursts would have needed.
         promised: forecasts that are not due yet, oldest first.
         needs: replicas needed at the last ticks, oldest first.
         ticks: ticks with a measured load so far.

@@ -281,6 +281,21 @@ def test_a_floor_of_the_day_is_kept() -> None:
     assert decision.value.counts == (1, 7)
 
 
+def test_what_a_burst_took_stays_when_the_load_has_gone_back() -> None:
+    params = make_params(ratio=None)
+    state, readings = begin(2), see(0.5, 0.5, (6, 6), peak_ratio=0.0)
+    for tick in range(100):
+        is_burst = tick in range(60, 64)
+        load, peak = (5.0, 1.5) if is_burst else (0.5, 0.0)
+        readings = tuple(replace(r, ready=6, load=load, peak_ratio=peak) for r in readings)
+        state, decision = step(state, Observation(tick * 15.0, readings), params)
+        readings = tuple(
+            replace(r, desired=n) for r, n in zip(readings, decision.value.counts, strict=True)
+        )
+    fading = math.exp(-36 * 15.0 / params.burst_memory_s)
+    assert min(decision.value.counts) >= 0.5 + (6 * 1.5 - 0.5) * fading
+
+
 def test_a_rising_load_is_met_before_it_is_there() -> None:
     params = make_params(ratio=None)
     state, readings = begin(2), see(1.0, 1.0, (3, 3))
