@@ -62,14 +62,17 @@ class Answers:
         """Remember that a preemption was held back: the scheduler will not ask again by itself."""
         self._vetoed.add(uid)
 
-    def take_released(self) -> tuple[str, ...]:
-        """Return pods whose preemption was held back and need not be any more, each once."""
-        free = {
+    def note_asked(self, uid: str) -> None:
+        """Remember that the scheduler has asked about a pod: it was woken."""
+        self._vetoed.discard(uid)
+
+    def released(self) -> tuple[str, ...]:
+        """Return pods whose preemption was held back, need not be any more, and still sleep."""
+        free = (
             uid
             for uid in self._vetoed
             if not self.enabled or (uid in self._said and self._said[uid].word != "Planned")
-        }
-        self._vetoed -= free
+        )
         return tuple(sorted(free))
 
     def all(self) -> Mapping[str, Said]:

@@ -274,7 +274,7 @@ class Planner:
     async def _wake(self, snapshot: Snapshot) -> None:
         """Have pods tried again that have their room, or whose preemption is not held back now."""
         ctx = self.ctx
-        released = ctx.answers.take_released()
+        released = ctx.answers.released()
         has_room = (uid for uid, said in ctx.answers.all().items() if said.word == "HasRoom")
         offered = (
             slot.move.uid

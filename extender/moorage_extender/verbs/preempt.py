@@ -59,6 +59,7 @@ class Preempt:
             decision: Decision[Mapping[str, Victims]] = Decision({}, f"nobody evicted: {missing}")
             return self._reply(args, decision, "neutral")
         since_s, now_s = ctx.first_failures.since_s(args.pod.uid), ctx.wall_clock()
+        ctx.answers.note_asked(args.pod.uid)
         word = "serving" if self._is_served(args.pod) else ctx.answers.word_for(args.pod)
         # in a thread: with hundreds of candidates it takes long enough to keep bindings waiting
         decision = await asyncio.to_thread(
