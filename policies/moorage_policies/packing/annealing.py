@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from moorage_policies.packing.compiled import compiled, merged
+from moorage_policies.packing.draws import draw_below
 from moorage_policies.types import BoolArray, FloatArray, IntArray
 
 CURRENT: Final = 0
@@ -83,17 +84,6 @@ class Schedule(NamedTuple):
     hot: float
     cold: float
     room_weight: float
-
-
-@merged
-def _draw(seed: IntArray, below: int) -> int:
-    """Return a number from 0 to ``below`` - 1 (xorshift; ``below`` fits in 32 bits)."""
-    x = np.uint64(seed[0])
-    x ^= x << np.uint64(13)
-    x ^= x >> np.uint64(7)
-    x ^= x << np.uint64(17)
-    seed[0] = np.int64(x)
-    return np.int64(((x >> np.uint64(32)) * np.uint64(below)) >> np.uint64(32))  # type: ignore[return-value]
 
 
 @merged
@@ -262,7 +252,7 @@ def _find_room(
     pod: int,
     avoid: int,
 ) -> int:
-    start = _draw(seed, rows.size)
+    start = draw_below(seed, rows.size)
     columns = free.shape[1]
     for offset in range(min(rows.size, REINSERT_TRIES)):
         at = start + offset
@@ -291,12 +281,12 @@ def _propose_insert(
 ) -> int:
     """Bring in an unplaced pod, throwing out at most one pod, which may find another node."""
     waiting = pool[pool.size - 1]
-    pod = pool[_draw(seed, waiting)]
-    if _draw(seed, 2) == 0:  # small pods are more often the ones that can be brought in
-        other = pool[_draw(seed, waiting)]
+    pod = pool[draw_below(seed, waiting)]
+    if draw_below(seed, 2) == 0:  # small pods are more often the ones that can be brought in
+        other = pool[draw_below(seed, waiting)]
         if _size(requests, scale, other) < _size(requests, scale, pod):
             pod = other
-    node = rows[_draw(seed, rows.size)]
+    node = rows[draw_below(seed, rows.size)]
     if not _accepts(pods, eligible, pod, node):
         return 0
     if _fits(requests, free, pod, node, -1):
@@ -306,7 +296,7 @@ def _propose_insert(
     listed = count[node]
     if listed == 0:
         return 0
-    start = _draw(seed, listed)
+    start = draw_below(seed, listed)
     columns = free.shape[1]
     for offset in range(listed):
         at = start + offset
@@ -337,12 +327,12 @@ def _propose_swap(
     seed: IntArray,
     change: IntArray,
 ) -> int:
-    left = rows[_draw(seed, rows.size)]
-    right = rows[_draw(seed, rows.size)]
+    left = rows[draw_below(seed, rows.size)]
+    right = rows[draw_below(seed, rows.size)]
     if left == right or count[left] == 0 or count[right] == 0:
         return 0
-    pod = on_node[left, _draw(seed, count[left])]
-    other = on_node[right, _draw(seed, count[right])]
+    pod = on_node[left, draw_below(seed, count[left])]
+    other = on_node[right, draw_below(seed, count[right])]
     if not _fits(requests, free, pod, right, other):
         return 0
     if not _fits(requests, free, other, left, pod):
@@ -370,13 +360,13 @@ def _propose_move(
     change: IntArray,
 ) -> int:
     """Move a pod, every second time to the node where it runs today, by a swap where needed."""
-    node = rows[_draw(seed, rows.size)]
+    node = rows[draw_below(seed, rows.size)]
     if count[node] == 0:
         return 0
-    pod = on_node[node, _draw(seed, count[node])]
-    target = rows[_draw(seed, rows.size)]
+    pod = on_node[node, draw_below(seed, count[node])]
+    target = rows[draw_below(seed, rows.size)]
     here = pods[pod, CURRENT]
-    homing = here >= 0 and here != node and in_scope[here] and _draw(seed, 2) == 0
+    homing = here >= 0 and here != node and in_scope[here] and draw_below(seed, 2) == 0
     if homing:
         target = here
     if target == node or not _accepts(pods, eligible, pod, target):
@@ -387,7 +377,7 @@ def _propose_move(
         return 1
     if not homing or count[target] == 0:
         return 0
-    other = on_node[target, _draw(seed, count[target])]
+    other = on_node[target, draw_below(seed, count[target])]
     if not _fits(requests, free, pod, target, other):
         return 0
     change[1, 0] = other
@@ -495,7 +485,7 @@ def _run(  # noqa: C901, PLR0917 - one loop; its parts would pass twenty arrays 
     for step in range(steps):
         if step % 64 == 0:
             temperature = hot * np.exp(cooling * step)
-        kind = _draw(seed, 10)
+        kind = draw_below(seed, 10)
         if kind < INSERTS_BELOW and pool[pool.size - 1] > 0:
             size = _propose_insert(
                 requests, pods, scale, eligible, free, on_node, count, pool, rows, seed, change
@@ -518,7 +508,7 @@ def _run(  # noqa: C901, PLR0917 - one loop; its parts would pass twenty arrays 
             _count_ties(pods, tie_list, limit_slots, tie_count, pod, change[at, 1], 1)
         gain += room_weight * _rooms(free, scale, nodes, found)
         # A loss passes with probability exp(gain / temperature).
-        holds = gain >= 0.0 or _draw(seed, 1 << 30) < np.exp(gain / temperature) * (1 << 30)
+        holds = gain >= 0.0 or draw_below(seed, 1 << 30) < np.exp(gain / temperature) * (1 << 30)
         for at in range(size):
             holds = holds and _ties_hold(
                 pods, tie_list, limit_slots, tie_room, tie_count, change[at, 0], change[at, 1]

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from moorage_policies.packing.compiled import compiled, merged
+from moorage_policies.packing.draws import draw_below
 from moorage_policies.types import BoolArray, FloatArray, IntArray
 
 WIDE: Final = 0  # columns of ``items``
@@ -74,17 +75,6 @@ class State(NamedTuple):
 
 SCORE: Final = 0  # entries of ``totals``
 SHAPE: Final = 1
-
-
-@merged
-def _draw(seed: IntArray, below: int) -> int:
-    """Return a number from 0 to ``below`` - 1 (xorshift; ``below`` fits in 32 bits)."""
-    x = np.uint64(seed[0])
-    x ^= x << np.uint64(13)
-    x ^= x >> np.uint64(7)
-    x ^= x << np.uint64(17)
-    seed[0] = np.int64(x)
-    return np.int64(((x >> np.uint64(32)) * np.uint64(below)) >> np.uint64(32))  # type: ignore[return-value]
 
 
 @compiled
@@ -276,7 +266,7 @@ def order_moves(
 
 @merged
 def _pick_cell(host_of: IntArray, items: IntArray, seed: IntArray, item: int) -> int:
-    cell = _draw(seed, host_of.size)
+    cell = draw_below(seed, host_of.size)
     if items[item, WIDE] == 1:
         if cell > 0 and host_of[cell - 1] == host_of[cell]:
             cell -= 1
@@ -299,7 +289,7 @@ def _find_room(
     """Return a random cell with room for a narrow item, the tightest of two; -1 if none is met."""
     found = -1
     for _ in range(ROOM_TRIES):
-        cell = _draw(seed, host_of.size)
+        cell = draw_below(seed, host_of.size)
         if cell == avoid or not _fits(requests, free, item, cell):
             continue
         if not eligible[items[item, KIND], cell] and cell != items[item, HOME]:
@@ -329,10 +319,10 @@ def _propose_drain(
     change: IntArray,
 ) -> int:
     """Take from a random cell what keeps it from its next hole, and spread it over others."""
-    source = _draw(seed, host_of.size)
+    source = draw_below(seed, host_of.size)
     if load[source] == 0:
         return 0
-    hole = _draw(seed, hole_requests.shape[0])
+    hole = draw_below(seed, hole_requests.shape[0])
     if hole_weight[hole, source] == 0.0:
         return 0
     column = 0
@@ -341,7 +331,7 @@ def _propose_drain(
     size = hole_requests[hole, column]
     short = size - max(free[source, column], 0) % size
     taken = 0
-    start = _draw(seed, load[source])
+    start = draw_below(seed, load[source])
     for offset in range(load[source]):
         at = start + offset
         item = listed[source, at if at < load[source] else at - load[source]]
@@ -379,12 +369,12 @@ def _propose_move(  # noqa: C901, PLR0911, PLR0912, PLR0917 - one guard after th
     change: IntArray,
 ) -> int:
     """Move an item anywhere or home; where there is no room, another makes it."""
-    item = candidates[_draw(seed, candidates.size)]
+    item = candidates[draw_below(seed, candidates.size)]
     homing = False
     if count > 0:
-        draw = _draw(seed, 8)
+        draw = draw_below(seed, 8)
         if draw < AMONG_MOVED:
-            item = moved[_draw(seed, count)]
+            item = moved[draw_below(seed, count)]
             homing = draw == 0
     target = items[item, HOME] if homing else _pick_cell(host_of, items, seed, item)
     if target < 0 or target == place[item]:
@@ -401,17 +391,17 @@ def _propose_move(  # noqa: C901, PLR0911, PLR0912, PLR0917 - one guard after th
         return 1
     if items[item, WIDE] == 1 or load[target] == 0:
         return 0
-    other = listed[target, _draw(seed, load[target])]
+    other = listed[target, draw_below(seed, load[target])]
     if items[other, WIDE] == 1 or moved_at[other] == IMMOVABLE:
         return 0
     for column in range(free.shape[1]):
         if free[target, column] + requests[other, column] < requests[item, column]:
             return 0
     away = place[item]
-    if moved_at[other] >= 0 and _draw(seed, 2) == 0:
+    if moved_at[other] >= 0 and draw_below(seed, 2) == 0:
         away = items[other, HOME]
-    elif _draw(seed, 3) == 0:
-        away = _draw(seed, host_of.size)
+    elif draw_below(seed, 3) == 0:
+        away = draw_below(seed, host_of.size)
     if away == target:
         return 0
     if not eligible[items[other, KIND], away] and away != items[other, HOME]:
@@ -478,7 +468,7 @@ def _run(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop; parts would pass 
         count = int(totals[2])
         # propose
         size = 0
-        if _draw(seed, 100) < drains:
+        if draw_below(seed, 100) < drains:
             size = _propose_drain(
                 requests, items, eligible, hole_requests, hole_weight, host_of, free, listed, load,
                 moved_at, seed, change,
@@ -495,7 +485,7 @@ def _run(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop; parts would pass 
             home = items[change[at, 0], HOME]
             after += (change[at, 1] != home) - (change[at, 2] != home)
         while after > max_moves and size < MAX_CHANGES and count > 0:
-            back = moved[_draw(seed, count)]
+            back = moved[draw_below(seed, count)]
             known = False
             for at in range(size):
                 known = known or change[at, 0] == back
@@ -547,7 +537,7 @@ def _run(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop; parts would pass 
                         holds = False
             gain = totals[0] - before_score + shape_weight * (totals[1] - before_shape) - tolls
             if holds and gain < 0.0:
-                holds = _draw(seed, 1 << 30) < np.exp(gain / temperature) * (1 << 30)
+                holds = draw_below(seed, 1 << 30) < np.exp(gain / temperature) * (1 << 30)
             if not holds:
                 for at in range(size):
                     moving = change[at, 0]
