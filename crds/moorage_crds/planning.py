@@ -15,12 +15,10 @@ Migrations = Mapping[tuple[str, str, str, str], str]
 """How replicas may be moved, by namespace, pool, role and accelerator class."""
 
 
-def to_planning_params(
-    policy: PolicySpec, schedulers: Iterable[str] = (SCHEDULER_NAME,)
-) -> PlanningParams:
-    """Return how plans are made under a policy."""
-    disruption, solver = policy.disruption, policy.solver
-    limits = PlanParams(
+def to_plan_limits(policy: PolicySpec, schedulers: Iterable[str] = (SCHEDULER_NAME,)) -> PlanParams:
+    """Return the limits that a policy sets to plans, however they come about."""
+    disruption = policy.disruption
+    return PlanParams(
         schedulers=frozenset(schedulers),
         protected_namespaces=frozenset(disruption.protected_namespaces),
         protected_priority=disruption.protected_priority,
@@ -32,8 +30,15 @@ def to_planning_params(
         pod_cool_down_s=disruption.pod_cool_down_seconds,
         owner_cool_down_s=disruption.owner_cool_down_seconds,
     )
+
+
+def to_planning_params(
+    policy: PolicySpec, schedulers: Iterable[str] = (SCHEDULER_NAME,)
+) -> PlanningParams:
+    """Return how plans are made under a policy."""
+    solver = policy.solver
     return PlanningParams(
-        limits=limits,
+        limits=to_plan_limits(policy, schedulers),
         work_s=solver.time_limit_ms / 1000,
         workers=solver.workers,
         seed=solver.seed,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 import msgspec
@@ -21,7 +22,6 @@ from moorage_crds.names import (
     POLICIES,
     POOL_LABEL,
     ROLE_LABEL,
-    SCHEDULER_NAME,
     SURGE_ANNOTATION,
 )
 from moorage_crds.objects import (
@@ -31,6 +31,7 @@ from moorage_crds.objects import (
     PodDisruptionBudgetObject,
     PodObject,
 )
+from moorage_crds.planning import to_plan_limits
 from moorage_crds.policy import POLICY_NAME, PlacementPolicy, PolicySpec
 from moorage_crds.pool import GPUInferencePool, MigrationStrategy
 from moorage_operator.config import OperatorConfig
@@ -86,18 +87,9 @@ class PlanFacts:
 
     def params(self, policy: PolicySpec) -> PlanParams:
         """Return the limits within which plans run."""
-        disruption, config = policy.disruption, self._config
-        return PlanParams(
-            schedulers=frozenset({SCHEDULER_NAME}),
-            protected_namespaces=frozenset(disruption.protected_namespaces),
-            protected_priority=disruption.protected_priority,
-            same_tier_eviction=policy.preemption.same_tier_eviction == "Allow",
-            max_moves=disruption.max_moves,
-            window_s=disruption.window_seconds,
-            max_moves_per_owner=disruption.max_moves_per_owner,
-            max_parallel_moves=disruption.max_parallel_moves,
-            pod_cool_down_s=disruption.pod_cool_down_seconds,
-            owner_cool_down_s=disruption.owner_cool_down_seconds,
+        config = self._config
+        return replace(
+            to_plan_limits(policy),
             settle_s=config.plan_settle_ms / 1000,
             surge_deadline_s=config.plan_surge_deadline_s,
             evict_deadline_s=config.plan_evict_deadline_s,
