@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterable
-from typing import Protocol
 
 import msgspec
 
@@ -14,6 +13,7 @@ from moorage_cluster.events import Subject
 from moorage_crds.names import HINT_ANNOTATION, HINT_INTENTS_ANNOTATION, PODS, POOL_LABEL
 from moorage_crds.objects import ObjectMeta, Wire
 from moorage_operator.services.hint_reading import HintReader
+from moorage_operator.services.writing import Requests
 from moorage_policies.hints import HintSource, read_hint, read_written, text_digest
 from moorage_policies.ports import Reporter
 
@@ -37,22 +37,6 @@ class PendingPod(Wire):
 
     metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
     spec: PodSpec = msgspec.field(default_factory=PodSpec)
-
-
-class Requests(Protocol):
-    """The one call that is made; ``ApiSession`` has it."""
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: dict[str, str] | None = None,
-        body: object = None,
-        content_type: str = "application/json",
-    ) -> bytes:
-        """Return the body of a successful answer."""
-        ...
 
 
 class PodHints:
