@@ -31,7 +31,7 @@ import typer
 
 from moorage_benchmarks.extender_load import Load
 from moorage_benchmarks.extender_servers import SOLVING
-from moorage_benchmarks.report import OURS, Row, finish
+from moorage_benchmarks.report import OURS, JsonFile, Row, finish
 from moorage_cli.control_plane.ports import free_ports
 from moorage_cli.control_plane.processes import wait_until
 from moorage_extender.solver.link import SolverLink
@@ -231,7 +231,7 @@ def extender(
     quick: Annotated[bool, typer.Option(help="500 nodes, 100 and 420 names, one round.")] = False,
     hints: Annotated[bool, typer.Option(help="Add an arm whose pods carry hints.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of cluster, events and requests.")] = SEED,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here.")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Measure the extender's verbs over HTTP beside a no-op server and twins."""
     finish(run(quick=quick, seed=seed, hints=hints), json_file)

@@ -32,7 +32,7 @@ from rich.progress import Progress
 from moorage_benchmarks.fragmentation_bound import bound_milli
 from moorage_benchmarks.fragmentation_peers import PEERS, replay
 from moorage_benchmarks.fragmentation_trace import Trace, read_trace
-from moorage_benchmarks.report import OURS, Row, finish
+from moorage_benchmarks.report import OURS, JsonFile, Row, finish
 from moorage_policies.simulation.shared_devices import SharedPlacer
 from moorage_policies.types import BoolArray, FloatArray, IntArray
 
@@ -232,7 +232,7 @@ def fragmentation(
     arrival_percent: Annotated[
         float, typer.Option(help="GPUs asked for at the end, in percent of all.", min=1, max=1000)
     ] = ARRIVAL_PERCENT,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here.")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Fill a recorded cluster with pods and measure which GPUs nobody gets."""
     rows = run(

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from moorage_benchmarks.hints_baseline import keyword_intents
-from moorage_benchmarks.report import OURS, Row, finish
+from moorage_benchmarks.report import OURS, JsonFile, Row, finish
 from moorage_policies.errors import BadInputError
 from moorage_policies.hints import (
     HintBook,
@@ -221,7 +221,7 @@ def hints(
     ] = None,
     quick: Annotated[bool, typer.Option(help="The first 60 hints.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the order in which pods come.")] = SEED,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write rows here.")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Measure how many hints are understood whole, and how fast."""
     finish(run(quick=quick, seed=seed, corpus=corpus), json_file)

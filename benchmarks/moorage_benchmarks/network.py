@@ -31,7 +31,7 @@ import typer
 from rich.progress import Progress
 
 from moorage_benchmarks.network_matrices import BUNDLED, Measured, read_networks
-from moorage_benchmarks.report import OURS, Row, finish
+from moorage_benchmarks.report import OURS, JsonFile, Row, finish
 from moorage_cli.train.recorded import read_recorded
 from moorage_policies.errors import BadInputError
 from moorage_policies.network.evaluate import (
@@ -313,7 +313,7 @@ def network(
     telemetry: Annotated[Path | None, typer.Option(help="Recorded samples.")] = None,
     runs: Annotated[Path | None, typer.Option(help="Recorded runs.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a PNG of all cells here.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here.")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Choose nodes by the network, beside simpler rules, on conditions not seen in training."""
     if (telemetry is None) != (runs is None):

@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Annotated, Any
 
 import psutil
@@ -30,7 +29,7 @@ import typer
 import urllib3
 
 from moorage_benchmarks.operator_peers import FLOOR, PLAIN_KOPF, start_peer
-from moorage_benchmarks.report import OURS, Row, finish
+from moorage_benchmarks.report import OURS, JsonFile, Row, finish
 from moorage_cli.control_plane import ControlPlane, gpu_nodes
 from moorage_cli.control_plane.plane import API_SERVER, CONTROLLER_MANAGER, ETCD
 from moorage_cli.control_plane.processes import ProcessGroup, wait_until
@@ -329,7 +328,7 @@ def operator(
     seed: Annotated[int, typer.Option(help="Recorded only.")] = SEED,
     pools: Annotated[int, typer.Option(help="Pools; 0: the protocol's 1,000.")] = 0,
     arm: Annotated[list[str] | None, typer.Option(help="Only these arms.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here.")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Measure the operator with many pools."""
     finish(run(quick=quick, seed=seed, pools=pools, arms=tuple(arm or ())), json_file)

@@ -25,7 +25,7 @@ from rich.progress import track
 
 from moorage_benchmarks.packing_cases import Case, place_by_stock, read_cases
 from moorage_benchmarks.packing_paper import solve_by_paper_model
-from moorage_benchmarks.report import OURS, Row, finish
+from moorage_benchmarks.report import OURS, JsonFile, Row, finish
 from moorage_policies.packing.instance import Instance
 from moorage_policies.packing.objective import placed_vector
 from moorage_policies.packing.solve import Params, solve, warm_up
@@ -328,7 +328,7 @@ def packing(
     cpu_clock: Annotated[bool, typer.Option(help="Count the deadline in CPU seconds.")] = False,
     quick: Annotated[bool, typer.Option(help="4 and 8 nodes, one instance a cell.")] = False,
     seed: Annotated[int, typer.Option(help="First seed of the instances.")] = SEED,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here.")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Compare with the model of "Priority Matters" on its own experiment or on given instances."""
     if rule not in ("paper", "strict"):

@@ -25,7 +25,7 @@ import numpy as np
 import typer
 
 from moorage_benchmarks.packing_cases import Case, place_by_stock, read_cases
-from moorage_benchmarks.report import OURS, Row, finish
+from moorage_benchmarks.report import OURS, JsonFile, Row, finish
 from moorage_policies.packing.bounds import stage_bounds
 from moorage_policies.packing.exact import Limits
 from moorage_policies.packing.instance import Instance
@@ -225,7 +225,7 @@ def packing_scale(
     cpu_clock: Annotated[bool, typer.Option(help="Count deadlines in CPU seconds.")] = False,
     quick: Annotated[bool, typer.Option(help="100 nodes, 2 seconds.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of instances and search.")] = SEED,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here.")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Pack hundreds of nodes under one deadline, beside random partitioning."""
     try:

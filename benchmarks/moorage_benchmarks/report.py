@@ -11,9 +11,14 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.table import Table
+
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the rows here.")]
+"""The option of every protocol for a copy of its rows."""
 
 OURS = "moorage"
 _FILE_WIDTH = 160

@@ -28,7 +28,7 @@ import numpy as np
 import typer
 from rich.progress import track
 
-from moorage_benchmarks.report import OURS, Row, finish
+from moorage_benchmarks.report import OURS, JsonFile, Row, finish
 from moorage_benchmarks.rescheduling_cases import generate
 from moorage_benchmarks.rescheduling_peers import solve_parts, solve_program
 from moorage_policies.errors import BadInputError
@@ -303,7 +303,7 @@ def main(
     cpu_clock: Annotated[
         bool, typer.Option(help="Our deadlines count CPU seconds of all workers.")
     ] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here.")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Bounded migrations beside greedy, POP and an integer program; see the module's text."""
     rows = run(

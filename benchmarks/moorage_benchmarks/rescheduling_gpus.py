@@ -27,7 +27,7 @@ import typer
 from rich.progress import track
 
 from moorage_benchmarks.fragmentation_trace import Trace, read_trace
-from moorage_benchmarks.report import OURS, Row, finish
+from moorage_benchmarks.report import OURS, JsonFile, Row, finish
 from moorage_benchmarks.rescheduling import count_cpu, watch_clock
 from moorage_policies.rescheduling.check import find_violations
 from moorage_policies.rescheduling.instance import Hole, Instance, make_instance
@@ -273,7 +273,7 @@ def main(
     cpu_clock: Annotated[
         bool, typer.Option(help="Our deadline counts CPU seconds of all workers.")
     ] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here.")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Whole 8-GPU nodes got back per move, beside HighNodeUtilization and an unlimited greedy."""
     rows = run(

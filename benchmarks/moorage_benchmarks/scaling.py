@@ -22,7 +22,7 @@ import numpy as np
 import typer
 from rich.progress import Progress
 
-from moorage_benchmarks.report import OURS, Row, finish
+from moorage_benchmarks.report import OURS, JsonFile, Row, finish
 from moorage_benchmarks.scaling_ours import Moorage, Scripted, find_needs, plan_ahead
 from moorage_benchmarks.scaling_peers import (
     Concurrency,
@@ -274,7 +274,7 @@ def scaling(
     plots: Annotated[Path | None, typer.Option(help="Folder for pictures.")] = None,
     quick: Annotated[bool, typer.Option(help="Small, to see that it runs.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = SEED,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here.")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Replay traces on a simulated service under published autoscaling laws and ours."""
     rows = run(

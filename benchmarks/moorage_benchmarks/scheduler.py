@@ -16,14 +16,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import psutil
 import typer
 
 from moorage_benchmarks.noop_extender import noop_extender
-from moorage_benchmarks.report import OURS, Row, finish
+from moorage_benchmarks.report import OURS, JsonFile, Row, finish
 from moorage_cli.control_plane import ControlPlane, ExtenderConfig, SchedulerConfig, gpu_nodes
 from moorage_cli.control_plane.plane import SCHEDULER
 from moorage_cli.control_plane.processes import wait_until
@@ -227,7 +226,7 @@ def scheduler(
     seed: Annotated[int, typer.Option(help="Recorded in the rows.")] = SEED,
     nodes: Annotated[int, typer.Option(help="Simulated GPU nodes; 0: as the protocol.")] = 0,
     pods: Annotated[int, typer.Option(help="Pods of an arm; 0: as the protocol.")] = 0,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here.")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Measure pods a second of the real kube-scheduler by form of extender."""
     finish(run(quick=quick, seed=seed, nodes=nodes, pods=pods), json_file)
