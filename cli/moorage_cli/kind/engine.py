@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -140,6 +139,8 @@ def _start(report: Report) -> Engine:
         wait_until(answers, "dockerd answers", deadline_s=_STARTS_WITHIN_S)
     except ComponentFailedError as error:
         process.terminate()
+        with suppress(subprocess.TimeoutExpired):  # its last words come on the way out
+            process.wait(_ENDS_WITHIN_S)
         raise MachineUnfitError(f"{error}\n{_log_tail()}") from error
     return Engine({"DOCKER_HOST": _SOCKET}, ours=True)
 
@@ -226,5 +227,4 @@ def _log() -> Path:
 
 
 def _log_tail() -> str:
-    time.sleep(0.2)  # the daemon's last words are written by another process
     return "\n".join(_log().read_text(errors="replace").splitlines()[-15:])
