@@ -9,9 +9,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MINORS ?= 1.34,1.37
+FUZZ ?= tests/policies tests/cluster
 PYTEST ?= $(BIN)/pytest
 
-.PHONY: help setup lint type unit control-plane bench-quick test stories e2e bench demo lock protos crds chart helm sbom images clean
+.PHONY: help setup lint type unit fuzz control-plane bench-quick test stories e2e bench demo lock protos crds chart helm sbom images clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -41,6 +42,9 @@ helm: $(STAMP) ## Get helm, as the other programs: found, downloaded or built on
 unit: $(STAMP) helm ## The fast lane: unit and property tests
 	$(PYTEST) -m "not control_plane and not kind" -n 2 -q
 
+fuzz: $(STAMP) helm ## The property tests of FUZZ with new and many more examples
+	MOORAGE_EXAMPLES=fuzz $(PYTEST) -m "not control_plane and not kind" $(FUZZ) -n 2 -q
+
 control-plane: $(STAMP) helm ## Stories on a real etcd, kube-apiserver and kube-scheduler, on each minor in MINORS
 	$(BIN)/moorage control-plane build --minors $(MINORS)
 	MOORAGE_KUBERNETES_MINORS=$(MINORS) $(PYTEST) -m control_plane -n 2 --dist loadfile -q
@@ -55,6 +59,7 @@ e2e: $(STAMP) helm ## The chart on a real kind cluster; E2E_KUBECONFIG names ano
 bench-quick: $(STAMP) ## Every benchmark protocol once, small: shows that it runs
 	$(BIN)/moorage bench all --quick
 
+test: export MOORAGE_EXAMPLES ?= steady
 test: lint type unit control-plane bench-quick ## Everything but kind, what CI runs
 
 bench: $(STAMP) ## The benchmark protocols at full size

@@ -14,8 +14,12 @@ from moorage_cli.control_plane.processes import wait_until
 from moorage_cli.control_plane.toolchains import DEFAULT_MINOR
 
 # no property depends on how fast the machine happens to be
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("patient", PATIENT)
+# a landing is decided by the change and not by a draw; `make fuzz` draws anew, and much more
+settings.register_profile("steady", PATIENT, derandomize=True)
+settings.register_profile("fuzz", PATIENT, max_examples=2000)
+settings.load_profile(os.environ.get("MOORAGE_EXAMPLES", "patient"))
 
 MINORS = os.environ.get("MOORAGE_KUBERNETES_MINORS", DEFAULT_MINOR).replace(" ", "").split(",")
 

@@ -59,8 +59,8 @@ def _settle(track: Track, load: float, tick_s: float, ticks: int) -> Track:
     if len(promised) > ticks:
         due, promised = promised[-ticks - 1], promised[-ticks:]
         if due > 0.0 and load > 0.0:
-            miss = (load - due) / due
-            error = math.sqrt(error**2 + _gain(tick_s, ERROR_S) * (min(miss**2, 1.0) - error**2))
+            miss = min(abs(load - due) / due, 1.0)
+            error = math.sqrt(error**2 + _gain(tick_s, ERROR_S) * (miss**2 - error**2))
     return replace(track, promised=promised, error_ratio=max(LEAST_ERROR_RATIO, error))
 
 
