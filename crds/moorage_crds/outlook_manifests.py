@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from moorage_crds.plan_manifests import write_plan
 from moorage_policies.planning.answer import PlanDraft, Proof
-from moorage_policies.rescheduling.defragment import Proposal
+from moorage_policies.rescheduling.proposals import Proposal
 
 MAX_NODES = 512
 

@@ -21,7 +21,8 @@ from moorage_operator.errors import NotLeadingError
 from moorage_operator.services.view import ClusterView
 from moorage_policies.errors import BadInputError
 from moorage_policies.planning.facts import Facts, PlanningParams
-from moorage_policies.rescheduling.defragment import DefragmentParams, Want, look, propose
+from moorage_policies.rescheduling.defragment import look, propose
+from moorage_policies.rescheduling.proposals import DefragmentParams, Want
 from moorage_policies.testing import make_node, make_pod
 from moorage_policies.types import NVIDIA_GPU, Owner, Pod
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import aiohttp
@@ -153,3 +155,12 @@ async def test_probes_say_what_is_wrong() -> None:
         assert await ask("/healthz") == (503, "a reconcile has taken 61 s\n")
         assert await ask("/readyz") == (200, "ok\n")
         assert (await ask("/metrics"))[0] == 200
+
+
+def test_the_operator_never_loads_a_solver() -> None:
+    """Compilers and solvers cost 60 MiB and more; searches have processes of their own."""
+    code = (
+        "import sys, moorage_operator.main\n"
+        "sys.exit(bool({'numba', 'ortools', 'scipy', 'sklearn', 'lightgbm'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

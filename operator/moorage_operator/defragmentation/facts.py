@@ -20,7 +20,7 @@ from moorage_operator.services.view import ClusterView
 from moorage_policies.errors import BadInputError
 from moorage_policies.planning.facts import Facts, PlanningParams
 from moorage_policies.pools.classes import Catalog
-from moorage_policies.rescheduling.defragment import DefragmentParams, Want, wants_of
+from moorage_policies.rescheduling.proposals import DefragmentParams, Want, wants_of
 from moorage_policies.types import AcceleratorClass, DisruptionBudget, Node, Pod
 
 T = TypeVar("T")

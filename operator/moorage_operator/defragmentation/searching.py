@@ -10,7 +10,7 @@ import msgspec
 from moorage_crds.snapshot_file import PlannerSnapshot, encode
 from moorage_operator.defragmentation.facts import Question
 from moorage_policies.errors import UnavailableError
-from moorage_policies.rescheduling.defragment import DefragmentParams, Picture, Proposal
+from moorage_policies.rescheduling.proposals import DefragmentParams, Picture, Proposal
 
 START_S = 180.0
 """What loading the solver and compiling may take on top, on a slow machine."""

@@ -25,7 +25,7 @@ from moorage_operator.services.plan_facts import PlanFacts
 from moorage_operator.services.view import ClusterView
 from moorage_policies.errors import BadInputError, UnavailableError
 from moorage_policies.ports import Reporter
-from moorage_policies.rescheduling.defragment import Proposal
+from moorage_policies.rescheduling.proposals import Proposal
 from moorage_policies.rescheduling.staleness import drop_stale
 from moorage_policies.rescheduling.triggers import Moment, TriggerParams, decide_start, why_rest
 from moorage_policies.types import NVIDIA_GPU

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from moorage_policies.rescheduling.defragment import Picture
+from moorage_policies.rescheduling.proposals import Picture
 from moorage_policies.types import Decision
 
 Trigger = Literal["Pending", "Schedule", "Threshold", "NoHole"]

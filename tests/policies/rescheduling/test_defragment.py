@@ -17,14 +17,8 @@ from moorage_policies.plans.records import (
     PlanProgress,
     PlanRecord,
 )
-from moorage_policies.rescheduling.defragment import (
-    DefragmentParams,
-    Picture,
-    Proposal,
-    Want,
-    look,
-    propose,
-)
+from moorage_policies.rescheduling.defragment import look, propose
+from moorage_policies.rescheduling.proposals import DefragmentParams, Picture, Proposal, Want
 from moorage_policies.rescheduling.staleness import drop_stale
 from moorage_policies.rescheduling.triggers import Moment, TriggerParams, decide_start
 from moorage_policies.testing import make_node, make_pod
