@@ -244,6 +244,7 @@ class PodStatusObject(Wire):
 
     phase: str = ""
     reason: str = ""
+    message: str = ""
     conditions: tuple[Condition, ...] = ()
     nominated_node_name: str = ""
     pod_ip: str = field(default="", name="podIP")

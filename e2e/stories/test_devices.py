@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from moorage_crds.names import POLICIES, QUARANTINE
+from moorage_crds.names import PODS, POLICIES, POOLS, QUARANTINE
 
 REFUSED = "UnexpectedAdmissionError"
+GPUS = 8
 
 
 @contextmanager
@@ -25,21 +26,42 @@ def annotated(pools: Any, node: str, **annotations: str) -> Iterator[None]:
         pools.api.patch(path, {"metadata": {"annotations": dict.fromkeys(told)}})
 
 
-def test_a_pod_that_its_kubelet_refuses_is_seen_and_replaced(pools: Any, eventually: Any) -> None:
+def test_pods_that_kubelets_refuse_are_told_of_removed_and_replaced(
+    pools: Any, eventually: Any
+) -> None:
+    def failed() -> list[str]:
+        found = pools.api.get(PODS.path(pools.namespace), fieldSelector="status.phase=Failed")
+        return [pod["metadata"]["name"] for pod in found["items"]]
+
+    with ExitStack() as refusing:
+        for node in pools.cluster.gpu_nodes():
+            refusing.enter_context(annotated(pools, node, refuse_allocations="true"))
+        pools.apply("chat", {"worker": (1, 1)})
+        [told, *_] = eventually(
+            lambda: pools.events("PodRefused"), what="the pool hears of it", within_s=120
+        )
+    assert told["involvedObject"]["kind"] == POOLS.kind
+    assert "Allocate failed" in told["message"]
+    [pod] = pools.wait_running("chat", 1)
+    eventually(lambda: not failed(), what="no refused pod is left", within_s=60)
+    # What failed holds no devices: all others of the node fit.
+    node = pod["spec"]["nodeName"]
+    pools.bare_pod("rest", GPUS - 1, nodeSelector={"kubernetes.io/hostname": node})
+    pools.wait_pod("rest")
+
+
+def test_a_pod_without_a_pool_that_its_kubelet_refuses_is_its_owners_to_keep(
+    pools: Any, eventually: Any
+) -> None:
     [*_, node] = pools.cluster.gpu_nodes()
-    path = f"/api/v1/namespaces/{pools.namespace}/pods/refused"
+    path = PODS.path(pools.namespace, "refused")
     with annotated(pools, node, refuse_allocations="true"):
         pools.bare_pod("refused", 1, nodeSelector={"kubernetes.io/hostname": node})
         eventually(
             lambda: pools.api.get(path)["status"]["phase"] == "Failed", what="it was refused"
         )
-        pod = pools.api.get(path)
-        assert pod["status"]["reason"] == REFUSED
-        assert pod["spec"]["nodeName"] == node
-    # What failed holds no devices: all eight of the node fit.
-    pools.bare_pod("whole", 8, nodeSelector={"kubernetes.io/hostname": node})
-    path = f"/api/v1/namespaces/{pools.namespace}/pods/whole"
-    eventually(lambda: pools.api.get(path)["status"]["phase"] == "Running", what="it runs")
+    assert pools.api.get(path)["status"]["reason"] == REFUSED
+    assert pools.api.get(path)["spec"]["nodeName"] == node
 
 
 def test_a_node_with_a_broken_device_is_left_out_and_its_pods_move(

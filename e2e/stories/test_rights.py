@@ -37,7 +37,6 @@ UNUSED = {
     ("moorage-operator", "services", "get"): DOUBT,
     ("moorage-operator", "poddisruptionbudgets", "get"): DOUBT,
     ("moorage-operator", "services", "delete"): OWNED,
-    ("moorage-operator", "events", "create"): "warns of hints that mean nothing",
     ("moorage-operator", "placementplans", "delete"): "retention: fifty plans are kept",
     ("moorage-extender", "leases", "create"): KEPT,
     ("moorage-operator", "leases", "create"): KEPT,

@@ -18,6 +18,7 @@ from moorage_operator.handlers.memo import Memo
 from moorage_operator.hinting import HintDoors, build_hints
 from moorage_operator.metrics import Metrics
 from moorage_operator.scaling_doors import build_scaling
+from moorage_operator.services.announcing import make_tell
 from moorage_operator.services.health import HealthService
 from moorage_operator.services.health_book import HealthBook
 from moorage_operator.services.health_moves import HealthMoves
@@ -27,6 +28,7 @@ from moorage_operator.services.plan_writing import PlanWriter
 from moorage_operator.services.plans import PlansService
 from moorage_operator.services.pool_pods import PoolKey
 from moorage_operator.services.pools import PoolsService
+from moorage_operator.services.refused_pods import RefusedPods
 from moorage_operator.services.runner import Runner
 from moorage_operator.services.scaling import ScalingService
 from moorage_operator.services.view import ClusterView
@@ -58,6 +60,7 @@ class Doors:
     plan_runner: Runner[str]
     hints: HintDoors
     health: HealthService
+    refused: RefusedPods
     scaling: ScalingService
     defragmentation: DefragmentationService
     memo: Memo
@@ -120,7 +123,8 @@ def build_doors(
     )
     book = HealthBook()
     health = _build_health(config, session, view, lease, metrics, book, reporter)
-    watches = Watches(session, view, book, hints.of_pods, reporter)
+    refused = _build_refused(session, view, lease, metrics, reporter)
+    watches = Watches(session, view, book, refused, hints.of_pods, reporter)
     scaling = build_scaling(config, session, lease, view, writer, metrics, reporter)
     _watch_gauges(metrics, wakeups, view, watches)
     _watch_health(metrics, health)
@@ -136,6 +140,7 @@ def build_doors(
         plan_runner=plan_runner,
         hints=hints,
         health=health,
+        refused=refused,
         scaling=scaling,
         defragmentation=_build_defragmentation(config, session, view, lease, metrics, reporter),
         memo=Memo(view, credentials),
@@ -160,6 +165,28 @@ def _build_health(
     moves = HealthMoves(session, facts, view.plans, writer, time.time, retry_s, reporter)
     errors = DriverErrors(config.driver_errors_url, config.driver_errors_query, reporter)
     return HealthService(book, errors, facts, moves, writer, time.time, reporter)
+
+
+def _build_refused(
+    session: ApiSession,
+    view: ClusterView,
+    lease: LeaderLease,
+    metrics: Metrics,
+    reporter: Reporter,
+) -> RefusedPods:
+    def uid_of(key: PoolKey) -> str | None:
+        pool = view.pool(key)
+        return pool.uid if pool else None
+
+    return RefusedPods(
+        session,
+        make_tell("Warning", session, lambda: lease.held, metrics.count_write, reporter),
+        uid_of,
+        leads=lambda: lease.held,
+        count_refused=metrics.refused_pods.inc,
+        count_write=metrics.count_write,
+        reporter=reporter,
+    )
 
 
 def _build_defragmentation(

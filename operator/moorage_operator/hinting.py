@@ -6,23 +6,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from moorage_cluster.errors import ApiError
-from moorage_cluster.events import Subject, tell
 from moorage_cluster.lease import LeaderLease
 from moorage_cluster.session import ApiSession
-from moorage_crds.names import EVENTS
 from moorage_operator.config import OperatorConfig
 from moorage_operator.metrics import Metrics
+from moorage_operator.services.announcing import make_tell
 from moorage_operator.services.hint_model import ChatModel, ModelParams
 from moorage_operator.services.hint_reading import HintReader
-from moorage_operator.services.pod_hints import PodHints, Tell
+from moorage_operator.services.pod_hints import PodHints
 from moorage_operator.services.pool_hints import PoolHints
 from moorage_operator.services.pool_pods import PoolKey
 from moorage_operator.services.rate import Rates
 from moorage_operator.services.view import ClusterView
 from moorage_policies.ports import Reporter
-
-NAME = "moorage-operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +41,7 @@ def build_hints(
 ) -> HintDoors:
     """Return the parts, wired and idle."""
     reader = _build_reader(config, metrics, reporter)
-    warn = _warner(session, lease, metrics, reporter)
+    warn = make_tell("Warning", session, lambda: lease.held, metrics.count_write, reporter)
     of_pools = PoolHints(
         reader,
         warn,
@@ -84,20 +80,3 @@ def _build_reader(config: OperatorConfig, metrics: Metrics, reporter: Reporter) 
         time.monotonic,
     )
     return HintReader(time.monotonic, metrics.count_model_call, reporter, model, rates)
-
-
-def _warner(session: ApiSession, lease: LeaderLease, metrics: Metrics, reporter: Reporter) -> Tell:
-    """Return what writes warnings; one that is refused holds nothing up."""
-
-    async def warn(subject: Subject, reason: str, message: str) -> None:
-        if not lease.held:
-            return
-        metrics.count_write("create", EVENTS.kind)
-        try:
-            await tell(
-                session, subject, kind="Warning", reason=reason, message=message, reporter=NAME
-            )
-        except ApiError as error:
-            reporter.report("event.unwritten", about=subject.name, error=str(error))
-
-    return warn

@@ -132,6 +132,7 @@ async def _reconcile(doors: Doors) -> None:
         running.create_task(doors.runner.run(doors.config.workers))
         running.create_task(doors.plan_runner.run(doors.config.workers))
         running.create_task(doors.health.run(doors.config.health_interval_s))
+        running.create_task(doors.refused.run())
         interval_s = doors.config.defragmentation_interval_s
         running.create_task(doors.defragmentation.run(interval_s))
         running.create_task(doors.scaling.run())

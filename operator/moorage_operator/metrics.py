@@ -34,6 +34,11 @@ class Metrics:
             ["verb", "kind"],
             registry=self.registry,
         )
+        self.refused_pods = Counter(
+            "moorage_operator_refused_pods",
+            "Pods of pools that their kubelet refused; they are removed.",
+            registry=self.registry,
+        )
         self.hints = Counter(
             "moorage_operator_hints",
             "Hints of pods and pools by what became of them.",

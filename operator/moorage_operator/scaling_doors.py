@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import time
 
-from moorage_cluster.errors import ApiError
-from moorage_cluster.events import Subject, tell
 from moorage_cluster.lease import LeaderLease
 from moorage_cluster.session import ApiSession
-from moorage_crds.names import EVENTS
 from moorage_operator.config import OperatorConfig
 from moorage_operator.metrics import Metrics
+from moorage_operator.services.announcing import make_tell
 from moorage_operator.services.scaling import ScalingService, ScalingSettings
-from moorage_operator.services.scaling_acts import ScalingActs, Tell
+from moorage_operator.services.scaling_acts import ScalingActs
 from moorage_operator.services.view import ClusterView
 from moorage_operator.services.writing import Writer
 from moorage_operator.signals.scrape import Scraper
 from moorage_policies.ports import Reporter
-
-NAME = "moorage-operator"
 
 
 def build_scaling(
@@ -31,7 +27,7 @@ def build_scaling(
     reporter: Reporter,
 ) -> ScalingService:
     """Return the service, wired and idle."""
-    told = _teller(session, lease, metrics, reporter)
+    told = make_tell("Normal", session, lambda: lease.held, metrics.count_write, reporter)
     acts = ScalingActs(view, writer, session, lambda: lease.held, metrics.count_write, told)
     settings = ScalingSettings(
         config.scaling_tick_s,
@@ -50,20 +46,3 @@ def build_scaling(
         metrics=metrics,
         reporter=reporter,
     )
-
-
-def _teller(session: ApiSession, lease: LeaderLease, metrics: Metrics, reporter: Reporter) -> Tell:
-    """Return what writes events; one that is refused holds nothing up."""
-
-    async def write(subject: Subject, reason: str, message: str) -> None:
-        if not lease.held:
-            return
-        metrics.count_write("create", EVENTS.kind)
-        try:
-            await tell(
-                session, subject, kind="Normal", reason=reason, message=message, reporter=NAME
-            )
-        except ApiError as error:
-            reporter.report("event.unwritten", about=subject.name, error=str(error))
-
-    return write

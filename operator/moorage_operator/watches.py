@@ -16,6 +16,7 @@ from moorage_operator.children import ChildObject, read_child, to_child
 from moorage_operator.services.health_book import HealthBook
 from moorage_operator.services.pod_hints import PendingPod, PodHints
 from moorage_operator.services.records import read_pool_record
+from moorage_operator.services.refused_pods import RefusedPods
 from moorage_operator.services.surroundings import NamedObject, PolicyObject
 from moorage_operator.services.view import ClusterView
 from moorage_policies.ports import Reporter
@@ -50,6 +51,7 @@ class Watches:
         session: the session.
         view: is told.
         health: is told of nodes and of pods that kubelets refused.
+        refused: is told of pods that kubelets refused, and when they are gone.
         pod_hints: is told of pods that have not started.
         reporter: hears of relists and failures.
     """
@@ -59,12 +61,14 @@ class Watches:
         session: ApiSession,
         view: ClusterView,
         health: HealthBook,
+        refused: RefusedPods,
         pod_hints: PodHints,
         reporter: Reporter,
     ) -> None:
         self._session = session
         self._view = view
         self._health = health
+        self._refused = refused
         self._pod_hints = pod_hints
         self._reporter = reporter
         self._groups_looked_for = asyncio.Event()
@@ -146,15 +150,21 @@ class Watches:
         )
 
     def _of_pods(self) -> Reflector[PodObject]:
-        pods, health = self._view.pods, self._health
+        pods, health, refused = self._view.pods, self._health, self._refused
 
         def take_list(items: list[PodObject]) -> None:
             health.list_pods(items)
+            refused.list_pods(items)
             pods.take_list(items)
 
         def take_change(item: PodObject) -> None:
             health.put_pod(item)
+            refused.put_pod(item)
             pods.take_change(item)
+
+        def take_deletion(item: PodObject) -> None:
+            refused.drop_pod(item)
+            pods.take_deletion(item)
 
         return Reflector(
             self._session,
@@ -162,7 +172,7 @@ class Watches:
             PodObject,
             on_list=take_list,
             on_change=take_change,
-            on_delete=pods.take_deletion,
+            on_delete=take_deletion,
             label_selector=names.POOL_LABEL,
             reporter=self._reporter,
         )

@@ -92,7 +92,9 @@ def test_alerts_say_what_happens_and_where_to_look(root: Path) -> None:
     assert len(names) == len(set(names))
 
 
-def test_panels_do_not_overlap(root: Path) -> None:
+def test_panels_have_an_id_and_a_place_each(root: Path) -> None:
+    ids = [panel["id"] for panel in dashboard_panels(root)]
+    assert len(ids) == len(set(ids))
     taken: set[tuple[int, int]] = set()
     for panel in dashboard_panels(root):
         place = panel["gridPos"]

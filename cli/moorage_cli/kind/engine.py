@@ -17,6 +17,7 @@ from moorage_cli.control_plane.errors import ComponentFailedError
 from moorage_cli.control_plane.processes import wait_until
 from moorage_cli.control_plane.progress import Report
 from moorage_cli.kind.errors import MachineUnfitError, StepFailedError
+from moorage_cli.kind.machine import ENGINE_PROGRAMS, may_set_limits, why_unfit
 from moorage_cli.kind.packages import find, require
 from moorage_cli.kind.places import FILES, cache
 from moorage_cli.kind.run import run, succeeds
@@ -32,9 +33,6 @@ _ENDS_WITHIN_S: Final = 60.0
 _ANSWERS_WITHIN_S: Final = 20.0
 # What leaves the nodes' bridge: nothing does, every image is there already.
 _NO_WAY_OUT: Final = ["DOCKER-USER", "-i", BRIDGE, "!", "-o", BRIDGE, "-j", "REJECT"]
-
-_NEEDED_CAPABILITIES: Final = {"CAP_NET_ADMIN": 12, "CAP_SYS_CHROOT": 18, "CAP_SYS_ADMIN": 21}
-_CAP_SYS_RESOURCE: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +85,19 @@ def running_engine() -> Engine | None:
     return None
 
 
+def find_engine() -> str:
+    """Return in words which engine a cluster would run in.
+
+    Raises:
+        MachineUnfitError: none answers and none can be started; says what is missing.
+    """
+    engine = running_engine()
+    if engine is None:
+        _check_machine()
+        return "a dockerd that is started for it"
+    return "the dockerd started for it" if engine.ours else "the engine that docker talks to"
+
+
 def end_engine(engine: Engine) -> None:
     """End the engine if it is ours, and what it added to this machine's network.
 
@@ -109,7 +120,7 @@ def end_engine(engine: Engine) -> None:
 
 def _start(report: Report) -> Engine:
     _check_machine()
-    require(["docker", "dockerd", "containerd", "runc", "iptables", "jq"], report)
+    require(ENGINE_PROGRAMS, report)
     report("starting dockerd", f"data in {_data()}, log in {_log()}")
     for folder in (_RUN, _data()):
         folder.mkdir(parents=True, exist_ok=True)
@@ -154,7 +165,7 @@ def _settings() -> dict[str, object]:
         "storage-driver": "overlay2",
         "oom-score-adjust": 0,
     }
-    if not _may(_CAP_SYS_RESOURCE):
+    if not may_set_limits():
         # "All capabilities" would ask for one that this machine cannot give.
         wrapper = _RUN / "runc-without-sys-resource"
         shutil.copy(FILES / "runc-without-sys-resource", wrapper)
@@ -178,34 +189,13 @@ def _make_network(engine: Engine) -> None:
 
 
 def _check_machine() -> None:
-    wanting = []
-    if os.geteuid() != 0:
-        wanting.append("root's rights")
-    wanting += [name for name, bit in _NEEDED_CAPABILITIES.items() if not _may(bit)]
-    if not Path("/sys/fs/cgroup/cgroup.controllers").exists() and not any(
-        Path("/sys/fs/cgroup").glob("memory")
-    ):
-        wanting.append("control groups at /sys/fs/cgroup")
-    if not os.access("/sys/fs/cgroup", os.W_OK):
-        wanting.append("control groups that can be written to")
-    filesystems = Path("/proc/filesystems")
-    if not filesystems.exists() or "overlay" not in filesystems.read_text():
-        wanting.append("the overlay file system")
+    wanting = why_unfit()
     if wanting:
         raise MachineUnfitError(
             f"no container engine answers, and none can be started here without "
             f"{', '.join(wanting)}; start one (DOCKER_HOST names it), or name a cluster's "
             "kubeconfig in E2E_KUBECONFIG"
         )
-
-
-def _may(capability: int) -> bool:
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return False
-    bounds = next(line for line in status.splitlines() if line.startswith("CapBnd:"))
-    return bool(int(bounds.split()[1], 16) >> capability & 1)
 
 
 def _daemon() -> int | None:

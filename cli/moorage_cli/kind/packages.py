@@ -31,12 +31,13 @@ def require(programs: Iterable[str], report: Report) -> None:
     Raises:
         MachineUnfitError: one is missing and cannot be installed here.
     """
-    missing = [program for program in programs if find(program) is None]
-    if not missing:
+    programs = list(programs)
+    packages = missing_packages(programs)
+    if not packages:
         return
-    packages = sorted({_PACKAGES[program] for program in missing})
     install = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        missing = [program for program in programs if find(program) is None]
         raise MachineUnfitError(
             f"{', '.join(missing)} not on PATH: install {', '.join(packages)} "
             f"(as root, on Debian: {' '.join(install)})"
@@ -49,6 +50,11 @@ def require(programs: Iterable[str], report: Report) -> None:
     except StepFailedError:  # lists older than the mirror, or none yet
         run(["apt-get", "update"], environment=quiet)
         run(install, environment=quiet)
+
+
+def missing_packages(programs: Iterable[str]) -> list[str]:
+    """Return the packages of those programs that are not there."""
+    return sorted({_PACKAGES[program] for program in programs if find(program) is None})
 
 
 def find(program: str) -> str | None:

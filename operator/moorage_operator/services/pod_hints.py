@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
@@ -12,6 +12,7 @@ from moorage_cluster.errors import ApiError
 from moorage_cluster.events import Subject
 from moorage_crds.names import HINT_ANNOTATION, HINT_INTENTS_ANNOTATION, PODS, POOL_LABEL
 from moorage_crds.objects import ObjectMeta, Wire
+from moorage_operator.services.announcing import Tell
 from moorage_operator.services.hint_reading import HintReader
 from moorage_operator.services.writing import Requests
 from moorage_policies.hints import HintSource, read_hint, read_written, text_digest
@@ -21,9 +22,6 @@ MAX_WAITING = 10_000
 """Pods that wait to be answered at most; one more is not answered, and counted."""
 TOLD_KEPT = 4096
 SHOWN_CHARS = 200
-
-Tell = Callable[[Subject, str, str], Awaitable[None]]
-"""Writes a warning: about what, reason, message."""
 
 
 class PodSpec(Wire):

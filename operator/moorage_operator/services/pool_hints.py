@@ -8,8 +8,8 @@ from moorage_cluster.events import Subject
 from moorage_crds.conditions import HINT_UNDERSTOOD
 from moorage_crds.names import POOLS
 from moorage_crds.pool import GPUInferencePool
+from moorage_operator.services.announcing import Tell
 from moorage_operator.services.hint_reading import HintReader, ReadHint
-from moorage_operator.services.pod_hints import Tell
 from moorage_operator.services.pool_pods import PoolKey
 
 UNDERSTOOD = ("Understood", "PartlyUnderstood")

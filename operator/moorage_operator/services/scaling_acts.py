@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from moorage_cluster.errors import ApiError
@@ -10,6 +10,7 @@ from moorage_cluster.events import Subject
 from moorage_crds.names import ACCELERATOR_CLASS_LABEL, PODS, POOLS
 from moorage_crds.pool import GPUInferencePool, Role
 from moorage_operator.manifests.companions import build_role_object
+from moorage_operator.services.announcing import Tell
 from moorage_operator.services.facts import PoolFacts
 from moorage_operator.services.scaling_reading import SampleBook, role_child
 from moorage_operator.services.view import ClusterView
@@ -19,7 +20,6 @@ from moorage_policies.scaling import RoleTarget
 from moorage_policies.scaling.victims import Candidate, choose_leavers
 from moorage_policies.types import NVIDIA_GPU, Pod
 
-Tell = Callable[[Subject, str, str], Awaitable[None]]
 _MERGE = "application/merge-patch+json"
 FIRST_TO_GO = "-1000"
 

@@ -6,8 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from moorage_cli.kind import cluster, engine
+from moorage_cli.kind import cluster, engine, machine
+from moorage_cli.kind.command import app
 from moorage_cli.kind.engine import ready_engine
 from moorage_cli.kind.errors import MachineUnfitError, StepFailedError
 from moorage_cli.kind.packages import require
@@ -74,6 +76,47 @@ def test_a_machine_without_root_is_told_what_is_missing(
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(MachineUnfitError, match=r"root's rights.*DOCKER_HOST.*E2E_KUBECONFIG"):
         ready_engine(ignore)
+
+
+@pytest.mark.parametrize(
+    ("wanting", "code", "said"),
+    [
+        pytest.param((), 0, "kind: a cluster can run here, in a dockerd", id="fit"),
+        pytest.param(("network namespaces",), 1, "without network namespaces;", id="unfit"),
+    ],
+)
+def test_a_machine_is_checked_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, wanting: tuple[str, ...], code: int, said: str
+) -> None:
+    monkeypatch.setattr(engine, "running_engine", lambda: None)
+    monkeypatch.setattr(engine, "why_unfit", lambda: wanting)
+    result = CliRunner().invoke(app, ["check"])
+    assert (result.exit_code, result.output.count("\n")) == (code, 1)
+    assert said in result.output
+
+
+@pytest.mark.parametrize(
+    ("tried", "lacking"),
+    [
+        pytest.param("true", {"network namespaces"}, id="no-namespaces"),
+        pytest.param("nat", {"iptables with address translation"}, id="no-translation"),
+        pytest.param("", set(), id="all-there"),
+    ],
+)
+def test_what_the_kernel_cannot_do_is_named(
+    monkeypatch: pytest.MonkeyPatch, tried: str, lacking: set[str]
+) -> None:
+    monkeypatch.setattr(machine, "succeeds", lambda command, **_: tried not in command)
+    monkeypatch.setattr(machine, "find", lambda program: f"/sbin/{program}")
+    assert set(machine._lacking_kernel()) & {
+        "network namespaces", "iptables with address translation"
+    } == lacking  # fmt: skip
+
+
+def test_control_groups_that_only_look_writable_are_not(tmp_path: Path) -> None:
+    assert machine._is_writable(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert not machine._is_writable(tmp_path / "missing")
 
 
 def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
