@@ -5,23 +5,19 @@ Simulated nodes have no device plugin: the test says in their status what a kube
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from moorage_cli.control_plane import ControlPlane, gpu_nodes
-from moorage_cli.control_plane.errors import RequestRefusedError
 from moorage_cli.installation import OPERATOR, Installation
-from moorage_crds.names import DEPLOYMENTS, PLANS, PODS, POLICIES, POOL_LABEL, POOLS, QUARANTINE
+from moorage_cli.testing import Eventually, Json, Quarter, is_ready
+from moorage_crds.names import PLANS, PODS, POLICIES, POOL_LABEL, POOLS, QUARANTINE
 
 pytestmark = pytest.mark.control_plane
 
-Json = dict[str, Any]
-Eventually = Callable[..., Any]
 NODES = 3
 GPU = "nvidia.com/gpu"
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -48,16 +44,8 @@ def installation(kubernetes_minor: str) -> Iterator[Installation]:
 
 
 @dataclass
-class Ward:
+class Ward(Quarter):
     """A pool, and nodes whose health the test decides."""
-
-    installation: Installation
-    namespace: str
-    eventually: Eventually
-
-    @property
-    def api(self) -> Any:
-        return self.installation.plane.api
 
     def treat(self, actuation: str, **health: Any) -> None:
         """Apply the cluster's policy."""
@@ -126,61 +114,29 @@ class Ward:
         plans: list[Json] = self.api.get(PLANS.path())["items"]
         return [plan for plan in plans if plan["spec"]["trigger"] == "Health"]
 
-    def lowest_ready(self, since: str, before: list[Json]) -> int:
-        """Return the least number of ready pods over every revision since then."""
-        query = {"watch": "1", "resourceVersion": since, "timeoutSeconds": "1"}
-        body = self.api.raw("GET", PODS.path(self.namespace), query=query)
-        known = {pod["metadata"]["uid"]: pod for pod in before}
-        lowest = sum(map(is_ready, known.values()))
-        for line in body.splitlines():
-            event = json.loads(line)
-            known[event["object"]["metadata"]["uid"]] = event["object"]
-            if event["type"] == "DELETED":
-                known.pop(event["object"]["metadata"]["uid"])
-            lowest = min(lowest, sum(map(is_ready, known.values())))
-        return lowest
-
-
-def is_ready(pod: Json) -> bool:
-    conditions = pod["status"].get("conditions", ())
-    told = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-    return told and "deletionTimestamp" not in pod["metadata"]
-
 
 @pytest.fixture
 def ward(installation: Installation, tag: str, eventually: Eventually) -> Iterator[Ward]:
-    namespace = f"ward-{tag}"
-    api = installation.plane.api
-    api.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
-    account = f"/api/v1/namespaces/{namespace}/serviceaccounts/default"
-    eventually(lambda: api.answers(account), what="the namespace has its account")
-    ward = Ward(installation, namespace, eventually)
+    ward = Ward.open(installation, f"ward-{tag}", eventually)
     yield ward
     ward.treat("Off")
-    for node in api.get("/api/v1/nodes")["items"]:
+    for node in ward.api.get("/api/v1/nodes")["items"]:
         name = node["metadata"]["name"]
         ward.devices(name, 8)
         eventually(lambda name=name: ward.condition(name).get("status") != "True", what="well")
-    for plan in ward.plans():
-        api.delete(PLANS.path("", plan["metadata"]["name"]))
-    for pool in api.get(POOLS.path(namespace))["items"]:
-        api.delete(POOLS.path(namespace, pool["metadata"]["name"]))
-    for deployment in api.get(DEPLOYMENTS.path(namespace))["items"]:
-        with suppress(RequestRefusedError):  # the collector may be quicker
-            api.delete(DEPLOYMENTS.path(namespace, deployment["metadata"]["name"]))
-    eventually(lambda: not ward.pods(), what="the pods are gone", within_s=60)
+    ward.clear([plan["metadata"]["name"] for plan in ward.plans()])
 
 
 def test_a_node_with_a_broken_device_is_emptied_left_out_and_used_again(ward: Ward) -> None:
     ward.treat("Auto")
     ward.pool(3)
     sick, before = ward.busiest(), ward.pods()
-    since = ward.api.get(PODS.path(ward.namespace))["metadata"]["resourceVersion"]
+    since = ward.revision()
     ward.devices(sick, 7)
     told = ward.wait_condition(sick, "True", "DevicesUnhealthy")
     assert told["message"] == f"1 of 8 {GPU} are unhealthy"
     ward.eventually(lambda: ward.on(sick) == 0 and ward.ready() == 3, what="emptied", within_s=60)
-    assert ward.lowest_ready(since, before) == 3
+    assert ward.fewest_ready(before, since) == 3
     (plan,) = ward.plans()
     ward.eventually(
         lambda: ward.plans()[0].get("status", {}).get("phase") == "Completed", what="completed"

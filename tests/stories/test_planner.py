@@ -6,8 +6,7 @@ Extender, solver and operator run as processes of their own under their own Serv
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,11 +18,11 @@ from typer.testing import CliRunner
 
 from moorage_cli.audit.command import app as audit_app
 from moorage_cli.control_plane import ControlPlane, NodeSpec, SchedulerConfig
-from moorage_cli.control_plane.errors import RequestRefusedError
 from moorage_cli.doctor.command import app as doctor_app
 from moorage_cli.installation import EXTENDER, SOLVER, Installation
 from moorage_cli.plan.command import app as plan_app
 from moorage_cli.snapshot.command import app as snapshot_app
+from moorage_cli.testing import UNLIMITED_MOVES, Eventually, Json, Quarter, is_ready, was_evicted
 from moorage_crds.names import (
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
@@ -38,8 +37,6 @@ from moorage_crds.names import (
 
 pytestmark = pytest.mark.control_plane
 
-Json = dict[str, Any]
-Eventually = Callable[..., Any]
 PRIORITIES = {"plan-high": 300, "plan-middle": 200, "plan-low": 100}
 ENDED = ("Completed", "Aborted", "Superseded")
 
@@ -62,7 +59,7 @@ def installation(kubernetes_minor: str) -> Iterator[Installation]:
         installed.install()
         installed.start_solver(MOORAGE_SOLVER_NICENESS="0")
         plane.start_kwok()
-        plane.api.apply(POLICIES.path("", "default"), policy(), "test")
+        plane.api.apply(POLICIES.path("", "default"), UNLIMITED_MOVES, "test")
         for name, value in PRIORITIES.items():
             plane.api.create(
                 "/apis/scheduling.k8s.io/v1/priorityclasses",
@@ -74,33 +71,11 @@ def installation(kubernetes_minor: str) -> Iterator[Installation]:
         yield installed
 
 
-def policy() -> Json:
-    disruption = {
-        "maxMoves": 1000,
-        "maxMovesPerOwner": 1000,
-        "ownerCoolDownSeconds": 0,
-        "podCoolDownSeconds": 0,
-    }
-    return {
-        "apiVersion": POLICIES.api_version,
-        "kind": POLICIES.kind,
-        "metadata": {"name": "default"},
-        "spec": {"disruption": disruption},
-    }
-
-
 @dataclass
-class Harbour:
+class Harbour(Quarter):
     """One namespace and a few small nodes of its own."""
 
-    installation: Installation
-    namespace: str
-    eventually: Eventually
     _nodes: list[str] = field(default_factory=list)
-
-    @property
-    def api(self) -> Any:
-        return self.installation.plane.api
 
     def nodes(self, *names: str, gpus: int = 4) -> None:
         specs = [NodeSpec(f"{name}-{self.namespace}", gpus=gpus) for name in names]
@@ -299,46 +274,8 @@ class Harbour:
         message: str = self.eventually(look, what=f"{reason} is told of {pod}", within_s=90)
         return message
 
-    def revision(self) -> str:
-        return str(self.api.get(PODS.path(self.namespace))["metadata"]["resourceVersion"])
-
-    def history(self, since: str) -> list[tuple[str, Json]]:
-        """Return every revision of the pods since then, in the server's order."""
-        query = {"watch": "1", "resourceVersion": since, "timeoutSeconds": "1"}
-        body = self.api.raw("GET", PODS.path(self.namespace), query=query)
-        events = [json.loads(line) for line in body.splitlines() if line]
-        return [(event["type"], event["object"]) for event in events]
-
-    def fewest_ready(self, before: list[Json], since: str, label: str) -> int:
-        known = {pod["metadata"]["uid"]: pod for pod in before}
-        counts = [len(before)]
-        for kind, pod in self.history(since):
-            if label not in pod["metadata"].get("labels", {}):
-                continue
-            if kind == "DELETED":
-                known.pop(pod["metadata"]["uid"], None)
-            else:
-                known[pod["metadata"]["uid"]] = pod
-            counts.append(sum(map(is_ready, known.values())))
-        return min(counts)
-
     def close(self) -> None:
-        for pool in self.api.get(POOLS.path(self.namespace))["items"]:
-            self.api.delete(POOLS.path(self.namespace, pool["metadata"]["name"]))
-        for deployment in self.api.get(DEPLOYMENTS.path(self.namespace))["items"]:
-            with suppress(RequestRefusedError):
-                self.api.delete(DEPLOYMENTS.path(self.namespace, deployment["metadata"]["name"]))
-        for plan in self.plans():
-            self.api.delete(PLANS.path("", plan["metadata"]["name"]))
-        for pod in self.api.get(PODS.path(self.namespace))["items"]:
-            with suppress(RequestRefusedError):
-                path = PODS.path(self.namespace, pod["metadata"]["name"])
-                self.api.delete(path, gracePeriodSeconds="0")
-        self.eventually(
-            lambda: not self.api.get(PODS.path(self.namespace))["items"],
-            what="the pods are gone",
-            within_s=60,
-        )
+        self.clear([plan["metadata"]["name"] for plan in self.plans()])
         self.installation.plane.delete_nodes(self._nodes)
 
 
@@ -346,20 +283,9 @@ def to_seconds(timestamp: str) -> float:
     return datetime.fromisoformat(timestamp).timestamp()
 
 
-def is_ready(pod: Json) -> bool:
-    conditions = pod["status"].get("conditions", ())
-    told = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-    return told and "deletionTimestamp" not in pod["metadata"]
-
-
 @pytest.fixture
 def harbour(installation: Installation, tag: str, eventually: Eventually) -> Iterator[Harbour]:
-    namespace = f"plan-{tag}"
-    api = installation.plane.api
-    api.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
-    account = f"/api/v1/namespaces/{namespace}/serviceaccounts/default"
-    eventually(lambda: api.answers(account), what="the namespace has its account")
-    harbour = Harbour(installation, namespace, eventually)
+    harbour = Harbour.open(installation, f"plan-{tag}", eventually)
     wait_planning(installation, eventually)
     yield harbour
     harbour.close()
@@ -602,11 +528,3 @@ def doctor(harbour: Harbour) -> str:
 def gpus_of(pod: Json) -> int:
     limits = pod["spec"]["containers"][0].get("resources", {}).get("limits", {})
     return int(limits.get("nvidia.com/gpu", 0))
-
-
-def was_evicted(pod: Json) -> bool:
-    conditions = pod["status"].get("conditions", ())
-    return any(
-        c["type"] == "DisruptionTarget" and c["reason"] == "EvictionByEvictionAPI"
-        for c in conditions
-    )

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from moorage_cli.control_plane.errors import RequestRefusedError
 from moorage_cli.installation import OPERATOR, Installation
 from moorage_cli.manifests import SYSTEM_NAMESPACE
 from moorage_cli.plan.command import app
+from moorage_cli.testing import UNLIMITED_MOVES, Eventually, Json, Quarter, is_ready, was_evicted
 from moorage_crds.convert import to_node, to_pod
 from moorage_crds.names import (
     DEPLOYMENTS,
@@ -44,8 +45,6 @@ from moorage_policies.invariants import Act, Frame, History, Step, Violation, au
 
 pytestmark = pytest.mark.control_plane
 
-Json = dict[str, Any]
-Eventually = Callable[..., Any]
 NODES = 3
 DYING_OPERATOR = Path(__file__).parent / "data" / "operator_that_dies.py"
 
@@ -66,40 +65,18 @@ def installation(kubernetes_minor: str) -> Iterator[Installation]:
     ):
         installed.install()
         plane.create_nodes(gpu_nodes(NODES))
-        plane.api.apply(POLICIES.path("", "default"), policy(), "test")
+        plane.api.apply(POLICIES.path("", "default"), UNLIMITED_MOVES, "test")
         installed.start_extender()
         installed.start_operator()
         installed.start_scheduler()
         yield installed
 
 
-def policy() -> Json:
-    disruption = {
-        "maxMoves": 1000,
-        "maxMovesPerOwner": 1000,
-        "ownerCoolDownSeconds": 0,
-        "podCoolDownSeconds": 0,
-    }
-    return {
-        "apiVersion": POLICIES.api_version,
-        "kind": POLICIES.kind,
-        "metadata": {"name": "default"},
-        "spec": {"disruption": disruption},
-    }
-
-
 @dataclass
-class Fleet:
+class Fleet(Quarter):
     """One namespace with a pool, and the plans that move its pods."""
 
-    installation: Installation
-    namespace: str
-    eventually: Eventually
     plans: list[str] = field(default_factory=list)
-
-    @property
-    def api(self) -> Any:
-        return self.installation.plane.api
 
     def pool(
         self,
@@ -210,28 +187,6 @@ class Fleet:
         nodes = [node["metadata"]["name"] for node in self.api.get("/api/v1/nodes")["items"]]
         return str(next(name for name in sorted(nodes) if name not in used))
 
-    def revision(self) -> str:
-        return str(self.api.get(PODS.path(self.namespace))["metadata"]["resourceVersion"])
-
-    def history(self, since: str) -> list[tuple[str, Json]]:
-        """Return every revision of the pool's pods since then, in the server's order."""
-        query = {"watch": "1", "resourceVersion": since, "timeoutSeconds": "1"}
-        body = self.api.raw("GET", PODS.path(self.namespace), query=query)
-        events = [json.loads(line) for line in body.splitlines() if line]
-        return [(event["type"], event["object"]) for event in events]
-
-    def fewest_ready(self, before: list[Json], since: str) -> int:
-        """Return the least number of ready pods over every revision since then."""
-        known = {pod["metadata"]["uid"]: pod for pod in before}
-        counts = [sum(map(is_ready, known.values()))]
-        for kind, pod in self.history(since):
-            if kind == "DELETED":
-                known.pop(pod["metadata"]["uid"], None)
-            else:
-                known[pod["metadata"]["uid"]] = pod
-            counts.append(sum(map(is_ready, known.values())))
-        return min(counts)
-
     def violations(self, plan: str, before: list[Json], since: str) -> tuple[Violation, ...]:
         """Return which promises the recorded history breaks."""
         body = self.api.get(PLANS.path("", plan))
@@ -264,43 +219,11 @@ class Fleet:
         )
 
 
-def was_evicted(pod: Json) -> bool:
-    """Return whether the Eviction API ended the pod."""
-    conditions = pod["status"].get("conditions", ())
-    return any(
-        c["type"] == "DisruptionTarget" and c["reason"] == "EvictionByEvictionAPI"
-        for c in conditions
-    )
-
-
-def is_ready(pod: Json) -> bool:
-    conditions = pod["status"].get("conditions", ())
-    told = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-    return told and "deletionTimestamp" not in pod["metadata"]
-
-
 @pytest.fixture
 def fleet(installation: Installation, tag: str, eventually: Eventually) -> Iterator[Fleet]:
-    namespace = f"plans-{tag}"
-    api = installation.plane.api
-    api.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
-    account = f"/api/v1/namespaces/{namespace}/serviceaccounts/default"
-    eventually(lambda: api.answers(account), what="the namespace has its account")
-    fleet = Fleet(installation, namespace, eventually)
+    fleet = Fleet.open(installation, f"plans-{tag}", eventually)
     yield fleet
-    for plan in fleet.plans:
-        api.delete(PLANS.path("", plan))
-    for pool in api.get(POOLS.path(namespace))["items"]:
-        api.delete(POOLS.path(namespace, pool["metadata"]["name"]))
-    for deployment in api.get(DEPLOYMENTS.path(namespace))["items"]:
-        with suppress(RequestRefusedError):  # one of a pool goes with it
-            api.delete(DEPLOYMENTS.path(namespace, deployment["metadata"]["name"]))
-    for pod in api.get(PODS.path(namespace))["items"]:
-        with suppress(RequestRefusedError):  # one whose node is gone has no kubelet to end it
-            api.delete(PODS.path(namespace, pod["metadata"]["name"]), gracePeriodSeconds="0")
-    eventually(
-        lambda: not api.get(PODS.path(namespace))["items"], what="the pods are gone", within_s=60
-    )
+    fleet.clear(fleet.plans)
 
 
 def test_surge_first_exchanges_exactly_one_pod_and_never_falls_below_the_wish(
