@@ -2,7 +2,9 @@
 
 Every server is a process of its own with the same cluster in memory and hears 100 node and pod
 events a second. One client asks one request at a time, as kube-scheduler does: ``filter``, then
-``prioritize`` with the same names (``cycle`` is both together); ``prioritize-alone`` has no filter
+``prioritize`` with the same names (``cycle`` is both together). ``moorage`` answers ``filter`` with
+the chosen node, upon which the scheduler asks no more: its cycle is that one call;
+``moorage-two-verbs`` ranks in ``prioritize`` as the others do. ``prioritize-alone`` has no filter
 before it. The arms take turns within a round, so that a noisy minute hits all of them. CPU
 milliseconds are the server's, events and logs included, per cycle or request; MiB is its resident
 memory at the end. ``moorage-solving`` (not with ``--quick``) answers while a solver, a niced
@@ -30,7 +32,7 @@ import psutil
 import typer
 
 from moorage_benchmarks.extender_load import Load
-from moorage_benchmarks.extender_servers import SOLVING
+from moorage_benchmarks.extender_servers import SOLVING, TWO_VERBS
 from moorage_benchmarks.report import OURS, JsonFile, Row, finish
 from moorage_cli.control_plane.ports import free_ports
 from moorage_cli.control_plane.processes import wait_until
@@ -38,7 +40,7 @@ from moorage_extender.solver.link import SolverLink
 
 PROTOCOL = "extender"
 SEED = 1
-ARMS = ("no-op", OURS, "pydantic", "json")
+ARMS = ("no-op", OURS, TWO_VERBS, "pydantic", "json")
 SIZES = (100, 420, 1000, 5000)
 BODIES = 40
 HINTED = "hinted"
@@ -50,6 +52,8 @@ HINTS = (
     "balanced CPU and memory, avoid busy nodes",
 )
 """Hints of the arm ``hinted``: two or three intents each, of most classes."""
+DECIDING = (OURS, SOLVING, HINTED)
+"""Arms whose filter answers the chosen node alone."""
 MIB = 1024 * 1024
 
 
@@ -121,7 +125,8 @@ def run(*, quick: bool = False, seed: int = SEED, hints: bool = False) -> list[R
                 for arm in servers:
                     process = servers[arm][1]
                     bodies = (hinted if arm == HINTED else plain)[names]
-                    for verb, one in _ask(lines[arm], process, bodies, asked).items():
+                    answers = _ask(lines[arm], process, bodies, asked, decides=arm in DECIDING)
+                    for verb, one in answers.items():
                         if turn:
                             total = measured.setdefault((f"{verb}-{names}", arm), Measured())
                             total.seconds += one.seconds
@@ -145,16 +150,20 @@ def _slowdowns(rows: list[Row]) -> Iterator[Row]:
 
 
 def _ask(
-    line: Connection, process: psutil.Process, bodies: list[bytes], count: int
+    line: Connection, process: psutil.Process, bodies: list[bytes], count: int, *, decides: bool
 ) -> dict[str, Measured]:
-    """Ask a server ``count`` times in each way."""
-    found = {case: Measured() for case in ("filter", "prioritize", "cycle", "prioritize-alone")}
+    """Ask a server ``count`` times in each way; one that ``decides`` ends the cycle with filter."""
+    cases = ("filter", *(() if decides else ("prioritize",)), "cycle", "prioritize-alone")
+    found = {case: Measured() for case in cases}
     before_s = _cpu_s(process)
     for number in range(count):
         body = bodies[number % len(bodies)]
-        filter_s, prioritize_s = line.post("filter", body), line.post("prioritize", body)
+        filter_s = line.post("filter", body)
         found["filter"].seconds.append(filter_s)
-        found["prioritize"].seconds.append(prioritize_s)
+        prioritize_s = 0.0
+        if not decides:
+            prioritize_s = line.post("prioritize", body)
+            found["prioritize"].seconds.append(prioritize_s)
         found["cycle"].seconds.append(filter_s + prioritize_s)
     found["cycle"].cpu_s = _cpu_s(process) - before_s
     before_s = _cpu_s(process)

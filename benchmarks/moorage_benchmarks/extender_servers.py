@@ -1,9 +1,9 @@
 """The servers that protocol ``extender`` compares, each a process of its own with the same state.
 
-``moorage`` is the extender's own application, ``moorage-solving`` the same while a solver works
-without a pause. ``pydantic`` answers the same decisions the way that
-FastAPI's documentation shows: models in, models out. ``json`` is Starlette with the standard
-library's JSON. All hear the same events while they answer.
+``moorage`` is the extender's own application, ``moorage-two-verbs`` the same in the form that ranks
+in prioritize, ``moorage-solving`` the first while a solver works without a pause. ``pydantic``
+answers the same decisions the way that FastAPI's documentation shows: models in, models out.
+``json`` is Starlette with the standard library's JSON. All hear the same events while they answer.
 """
 
 from __future__ import annotations
@@ -44,9 +44,11 @@ from moorage_extender.verbs.bind import PodToNode
 from moorage_policies.errors import UnavailableError
 from moorage_policies.planning.answer import Answer
 from moorage_policies.scoring import Ranking
+from moorage_policies.scoring.ranking import Form
 from moorage_policies.state import NodesListed, PodsListed
 
 SOLVING = "moorage-solving"
+TWO_VERBS = "moorage-two-verbs"
 SOLVE_WITHIN_S = 20.0
 
 
@@ -129,6 +131,7 @@ def _json(ctx: Context) -> ASGIApp:
 APPS: dict[str, Callable[[Context], ASGIApp]] = {
     "moorage": _moorage,
     SOLVING: _moorage,
+    TWO_VERBS: _moorage,
     "pydantic": _pydantic,
     "json": _json,
 }
@@ -158,7 +161,8 @@ async def _solve(ctx: Context, load: Load, solver: Path) -> None:
 
 
 async def _serve(arm: str, port: int, load: Load, events_per_s: float, solver: Path | None) -> None:
-    ctx = Context(Settings(), clock=time.monotonic, wall_clock=time.time)
+    form: Form = "top-node" if arm == TWO_VERBS else "deciding-filter"
+    ctx = Context(Settings(ranking_form=form), clock=time.monotonic, wall_clock=time.time)
     ctx.state.apply(NodesListed(load.nodes()))
     ctx.state.apply(PodsListed(load.placed_pods()))
     ctx.ranker.learn(ctx.state.snapshot())

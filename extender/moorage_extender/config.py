@@ -70,9 +70,10 @@ class Settings(BaseSettings):
     accelerators: tuple[str, ...] = (NVIDIA_GPU,)
     """Resources that count devices; fragmentation is scored by the first that a pod asks for."""
 
-    ranking_form: Form = "top-node"
-    """How the ranking reaches the scheduler: scores (0 to 10 spread), top-node (the chosen node
-    alone has 10) or deciding-filter (the filter answers the chosen node alone)."""
+    ranking_form: Form = "deciding-filter"
+    """How the ranking reaches the scheduler: deciding-filter (the filter answers the chosen node
+    alone, which saves a call for each pod), top-node (prioritize gives the chosen node alone 10) or
+    scores (0 to 10 spread)."""
 
     weights: dict[str, float] = Field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
     """Weight of each scorer; one that is left out is not asked."""

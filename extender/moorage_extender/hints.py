@@ -124,6 +124,11 @@ class Hints:
         reading = self.reading_of(pod)
         return () if reading is None else reading.hint.intents
 
+    def is_unread(self, pod: Pod) -> bool:
+        """Return whether a pod has a hint that nobody has read yet."""
+        source = self.source_of(pod)
+        return source is not None and self.book.find(source) is None
+
     def signals_of(self, snapshot: Snapshot) -> Signals:
         """Return what is known about nodes beyond their labels and pods: their age."""
         version = snapshot.table.version

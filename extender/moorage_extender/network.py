@@ -128,6 +128,12 @@ class Network:
         if self.is_on:
             self._find(pod, snapshot)
 
+    def is_unscored(self, pod: Pod, snapshot: Snapshot) -> bool:
+        """Return whether a pod's scores count and are not known yet."""
+        if self._mode != "Auto" or _key_of(pod, snapshot) is None:
+            return False
+        return self._find(pod, snapshot) is None
+
     def note(self, pod: Pod, ranking: Ranking, snapshot: Snapshot) -> None:
         """Count what the network said of a ranked pod, and what it expects of the chosen node."""
         if not self.is_on or _key_of(pod, snapshot) is None:

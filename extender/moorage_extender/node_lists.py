@@ -57,10 +57,10 @@ class NodeList:
         encode = wire.encode_filter_names if self.items is None else wire.encode_filter_nodes
         if kept is None and not refused:
             return encode(self.raw, {})
-        passing = set(kept) if kept is not None else set(self.names).difference(refused)
         if self.items is None:
-            names = [name for name in self.names if name in passing]
+            names = [name for name in self.names if name not in refused] if kept is None else kept
             return wire.encode_filter_names(names, refused)
+        passing = set(kept) if kept is not None else set(self.names).difference(refused)
         pairs = zip(self.names, self.items, strict=True)
         return wire.encode_filter_nodes([item for name, item in pairs if name in passing], refused)
 

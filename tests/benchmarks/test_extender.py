@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from moorage_benchmarks import extender
+from moorage_benchmarks.extender import DECIDING
 from moorage_benchmarks.extender_load import Load
 from moorage_benchmarks.extender_servers import APPS
 from moorage_benchmarks.report import OURS
@@ -38,7 +39,8 @@ async def _ask(app: Any, path: str, body: bytes) -> Any:
 
 
 def _app(arm: str) -> Any:
-    ctx = Context(Settings(), clock=time.monotonic, wall_clock=time.time)
+    settings = Settings(ranking_form="deciding-filter" if arm in DECIDING else "top-node")
+    ctx = Context(settings, clock=time.monotonic, wall_clock=time.time)
     ctx.state.apply(NodesListed(SMALL.nodes()))
     ctx.state.apply(PodsListed(SMALL.placed_pods()))
     return APPS[arm](ctx)
@@ -50,9 +52,10 @@ async def test_the_twins_answer_what_we_answer() -> None:
         scores = {arm: await _ask(app, "/prioritize", body) for arm, app in apps.items()}
         names = {arm: (await _ask(app, "/filter", body))["NodeNames"] for arm, app in apps.items()}
         assert sorted(entry["Score"] for entry in scores[OURS]) == [0] * 19 + [10]
+        chosen = [entry["Host"] for entry in scores[OURS] if entry["Score"]]
         for arm in apps:
             assert scores[arm] == scores[OURS]
-            assert names[arm] == json.loads(body)["NodeNames"]
+            assert names[arm] == (chosen if arm in DECIDING else json.loads(body)["NodeNames"])
 
 
 def test_a_load_is_the_same_from_the_same_seed_and_its_events_go_on() -> None:
@@ -69,6 +72,7 @@ def test_the_quick_run_measures_every_arm_in_every_case() -> None:
     cases = {row.case for row in rows}
     assert {"filter-420", "prioritize-420", "cycle-100", "prioritize-alone-100"} <= cases
     for case in cases:
-        for arm in extender.ARMS:
+        ends_with_filter = DECIDING if case.rpartition("-")[0] == "prioritize" else ()
+        for arm in set(extender.ARMS).difference(ends_with_filter):
             (p50,) = [r.value for r in rows if (r.case, r.arm, r.metric) == (case, arm, "p50_ms")]
             assert p50 > 0

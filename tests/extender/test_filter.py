@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moorage_crds.names import HINT_ANNOTATION
 from moorage_extender.reservations import TAKEN, nodes_being_filled
 from moorage_extender.verbs.filter import FAILED_BIND
 from moorage_policies.state import ClusterState, NodesListed, PodsListed
@@ -71,7 +73,8 @@ async def test_a_pod_is_not_in_the_way_of_itself(extender: Any) -> None:
     assert answer["NodeNames"] == ["a"]
 
 
-async def test_a_node_that_just_failed_the_pod_is_left_out_for_a_while(extender: Any) -> None:
+async def test_a_node_that_just_failed_the_pod_is_left_out_for_a_while(start_extender: Any) -> None:
+    extender = await start_extender(ranking_form="top-node")
     extender.told([make_node("a"), make_node("b")])
     extender.ctx.failed_binds.note("uid-p", "a")
     answer = await extender.ask("filter", request_for("p", 1, ["a", "b"]))
@@ -108,8 +111,7 @@ async def test_before_the_cluster_is_listed_all_pass_and_it_is_counted(extender:
     assert await extender.metric(series) == 1
 
 
-async def test_deciding_filter_answers_the_best_node_alone(start_extender: Any) -> None:
-    extender = await start_extender(ranking_form="deciding-filter")
+async def test_deciding_filter_answers_the_best_node_alone(extender: Any) -> None:
     extender.told([make_node("a"), make_node("b")], [make_pod("p", gpus=4, node="b")])
     answer = await extender.ask("filter", request_for("new", 4, ["a", "b", "unknown"]))
     assert answer["NodeNames"] == ["b"]
@@ -126,6 +128,17 @@ async def test_deciding_filter_never_chooses_a_refused_node(start_extender: Any)
     answer = await extender.ask("filter", request_for("new", 4, ["a", "b", "c"]))
     assert answer["NodeNames"] == ["b"]
     assert answer["FailedAndUnresolvableNodes"] == {"a": FAILED_BIND}
+
+
+async def test_deciding_filter_leaves_the_choice_open_until_a_hint_is_read(extender: Any) -> None:
+    extender.told([make_node("a"), make_node("b")])
+    request = request_for("new", 4, ["a", "b"])
+    request["Pod"]["metadata"]["annotations"] = {HINT_ANNOTATION: "not on node a"}
+    assert (await extender.ask("filter", request))["NodeNames"] == ["a", "b"]
+    async with asyncio.timeout(10.0):
+        while len((await extender.ask("filter", request))["NodeNames"]) > 1:
+            pass
+    assert (await extender.decisions())[0]["hint"]["outcome"] != "not-read-yet"
 
 
 async def test_deciding_filter_out_of_time_lets_all_pass(start_extender: Any) -> None:

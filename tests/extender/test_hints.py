@@ -39,8 +39,10 @@ def _request(text: str = "", **meta: Any) -> dict[str, Any]:
 
 
 async def _chosen(extender: Any, request: dict[str, Any]) -> str:
-    """Ask as the scheduler does, filter first."""
-    await extender.ask("filter", request)
+    """Ask as the scheduler does: prioritize only if filter leaves a choice."""
+    left: list[str] = (await extender.ask("filter", request))["NodeNames"]
+    if len(left) == 1:
+        return left[0]
     scores = {entry["Host"]: entry["Score"] for entry in await extender.ask("prioritize", request)}
     assert sorted(scores.values()) == [0, 0, 10]
     return max(scores, key=lambda name: scores[name])

@@ -14,8 +14,9 @@ Recorded = Callable[[str], dict[str, Any]]
 
 @pytest.mark.parametrize("name", ["cap-filter-1", "cap-filter-2"])
 async def test_filter_by_names_gives_every_name_back(
-    extender: Any, recorded: Recorded, name: str
+    start_extender: Any, recorded: Recorded, name: str
 ) -> None:
+    extender = await start_extender(ranking_form="top-node")
     request = recorded(f"{name}.request.json")
     extender.told([make_node(node) for node in request["NodeNames"]])
     answer = await extender.ask("filter", request)

@@ -76,7 +76,7 @@ class Filter:
             return Reply(self.neutral(args), "neutral")
         snapshot = ctx.state.snapshot()
         refused = self._refuse(pod, nodes, snapshot)
-        if ctx.settings.ranking_form == "deciding-filter":
+        if self._decides(pod, snapshot):
             decision = self._decide_on_one(args, refused, snapshot, deadline_s)
             if decision is not None:
                 return self._reply_one(args, refused, snapshot, decision)
@@ -87,6 +87,17 @@ class Filter:
         outcome = "refused" if len(refused) == len(nodes.names) else "ok"
         record = self._start_record(args, refused, snapshot)
         return Reply(nodes.encode_kept(refused), outcome, lambda: record)
+
+    def _decides(self, pod: Pod, snapshot: Snapshot) -> bool:
+        """Return whether this answer is to be the node itself.
+
+        A hint or network scores that are read while the scheduler turns to prioritize still count
+        there, so the choice is left to it.
+        """
+        ctx = self._ctx
+        if ctx.settings.ranking_form != "deciding-filter":
+            return False
+        return not ctx.hints.is_unread(pod) and not ctx.network.is_unscored(pod, snapshot)
 
     def _refuse(self, pod: Pod, nodes: NodeList, snapshot: Snapshot) -> dict[str, str]:
         """Return the nodes that are out, and why."""
@@ -134,6 +145,7 @@ class Filter:
         ranking = decision.value
         assert ranking.chosen is not None
         node = snapshot.node_names[ranking.rows[ranking.chosen]]
+        self._ctx.network.note(args.pod, ranking, snapshot)
         hint = note_hint(args.pod, ranking, self._ctx, snapshot)
 
         def record() -> Record:

@@ -16,6 +16,7 @@ from moorage_policies.scoring.mix import (
     shape_of,
 )
 from moorage_policies.scoring.outlook import Outlook, count_stranded, expect
+from moorage_policies.scoring.row_memory import RowMemory
 from moorage_policies.state import ABSENT, Snapshot
 from moorage_policies.types import CPU, MEMORY, BoolArray, FloatArray, IntArray, Pod
 
@@ -79,6 +80,8 @@ class Fragmentation:
         self._learner = MixLearner(accelerators, class_label, half_life_s)
         self._mixes: Mapping[str, RequestMix] | None = None
         self._pools: dict[tuple[str, int, tuple[str, ...]], _Pool] = {}
+        self._growths = RowMemory()
+        self._largest: tuple[IntArray | None, dict[str, int]] = (None, {})
 
     def learn(self, snapshot: Snapshot, now_s: float = 0.0) -> None:
         """Take the request mix from this snapshot; until the next call it stays as it is.
@@ -93,6 +96,7 @@ class Fragmentation:
             self._learner = MixLearner(accelerators, self._class_label, self._half_life_s)
         self._mixes = self._learner.learn(snapshot, now_s)
         self._pools.clear()
+        self._growths.clear()
         classes = snapshot.table.label(self._class_label).values
         for resource in accelerators:  # now, so that no decision has to wait for it
             if resource in snapshot.columns:
@@ -117,8 +121,8 @@ class Fragmentation:
         growth = self.stranded_growth(pod, snapshot, rows)
         if growth is None:
             return None
-        largest = snapshot.allocatable[:, snapshot.columns[self._scale_of(pod, snapshot)]].max()
-        score: FloatArray = np.clip(0.5 - growth / (2.0 * max(int(largest), 1)), 0.0, 1.0)
+        largest = self._largest_node(self._scale_of(pod, snapshot), snapshot)
+        score: FloatArray = np.clip(0.5 - growth / (2.0 * max(largest, 1)), 0.0, 1.0)
         return score
 
     def stranded_growth(self, pod: Pod, snapshot: Snapshot, rows: IntArray) -> FloatArray | None:
@@ -130,6 +134,14 @@ class Fragmentation:
         present = [name for name in self._learned(snapshot) if name in snapshot.columns]
         if not present or not len(rows):
             return None
+        largest = tuple(self._largest_node(name, snapshot) for name in present)
+        asked = tuple(pod.requests.get(name, 0) for name in (*present, CPU, MEMORY))
+        key = (tuple(present), largest, asked)
+        return self._growths.recall(
+            key, snapshot, rows, lambda stale: self._grow(pod, snapshot, stale, present)
+        )
+
+    def _grow(self, pod: Pod, snapshot: Snapshot, rows: IntArray, present: list[str]) -> FloatArray:
         every = list(self._facts(pod, snapshot, rows, present))
         before = reduce(np.add, (facts for facts, _, _ in every))
         after = reduce(np.add, (taken for _, taken, _ in every))
@@ -156,7 +168,7 @@ class Fragmentation:
             yield facts, taken, free < asked
 
     def _pool(self, resource: str, snapshot: Snapshot, classes: tuple[str, ...]) -> _Pool:
-        largest = int(snapshot.allocatable[:, snapshot.columns[resource]].max(initial=0))
+        largest = self._largest_node(resource, snapshot)
         key = (resource, largest, classes)
         pool = self._pools.get(key)
         if pool is None:
@@ -166,6 +178,16 @@ class Fragmentation:
             facts[:2] *= worth
             pool = self._pools[key] = _Pool(facts, outlooks[0].whole.shape[1])
         return pool
+
+    def _largest_node(self, resource: str, snapshot: Snapshot) -> int:
+        """Return the most devices of any node, remembered while no node changes."""
+        if self._largest[0] is not snapshot.allocatable:
+            self._largest = (snapshot.allocatable, {})
+        known = self._largest[1]
+        if resource not in known:
+            column = snapshot.allocatable[:, snapshot.columns[resource]]
+            known[resource] = int(column.max(initial=0))
+        return known[resource]
 
     def _learned(self, snapshot: Snapshot) -> Mapping[str, RequestMix]:
         if self._mixes is None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from moorage_policies.state.node_table import NodeTable
-from moorage_policies.state.snapshot import saturate
+from moorage_policies.state.snapshot import RowHistory, saturate
 from moorage_policies.types import CPU, MEMORY, PODS, IntArray, Node, Pod
 
 BASE_COLUMNS = (CPU, MEMORY, PODS)
@@ -21,6 +21,7 @@ class LedgerView(NamedTuple):
     allocatable: IntArray
     requested: IntArray
     node_pods: tuple[tuple[Pod, ...], ...]
+    history: RowHistory
 
 
 class Ledger:
@@ -32,6 +33,7 @@ class Ledger:
 
     __slots__ = (
         "_allocatable",
+        "_changed",
         "_columns",
         "_frozen_allocatable",
         "_node_pods",
@@ -40,6 +42,7 @@ class Ledger:
         "_residents",
         "_row_of",
         "_table",
+        "_turn",
         "_updated_rows",
     )
 
@@ -54,6 +57,8 @@ class Ledger:
         self._table = NodeTable(())
         self._updated_rows: dict[int, Node] | None = {}  # None: rows came, went or moved
         self._frozen_allocatable: IntArray | None = None
+        self._turn = 0
+        self._changed: IntArray = np.zeros(16, dtype=np.int64)
 
     def node(self, name: str) -> Node | None:
         """Return the node of this name as last told."""
@@ -70,6 +75,7 @@ class Ledger:
         if row is None:
             row = self._add_row(node)
         self._nodes[row] = node
+        self._changed[row] = self._turn
         if self._updated_rows is not None:
             self._updated_rows[row] = node
         columns = [self._column(name) for name in node.allocatable]
@@ -85,6 +91,7 @@ class Ledger:
             self._node_pods[row] = self._node_pods[last]
             self._allocatable[row] = self._allocatable[last]
             self._requested[row] = self._requested[last]
+            self._changed[row] = self._turn
             self._row_of[self._nodes[row].name] = row
         self._nodes.pop()
         self._node_pods.pop()
@@ -107,6 +114,8 @@ class Ledger:
     def view(self) -> LedgerView:
         """Return the books as they are now; parts that did not change are shared."""
         count = len(self._nodes)
+        history = RowHistory(self, self._turn, _freeze(self._changed[:count]))
+        self._turn += 1
         if self._frozen_allocatable is None:
             self._frozen_allocatable = _freeze(self._allocatable[:count])
         return LedgerView(
@@ -115,6 +124,7 @@ class Ledger:
             allocatable=self._frozen_allocatable,
             requested=_freeze(self._requested[:count]),
             node_pods=tuple(self._node_pods),
+            history=history,
         )
 
     def _current_table(self) -> NodeTable:
@@ -133,6 +143,7 @@ class Ledger:
             column = self._column(name)  # before the array is read: it may grow here
             self._requested[row, column] += sign * saturate(amount)
         self._requested[row, self._columns[PODS]] += sign
+        self._changed[row] = self._turn
         self._node_pods[row] = tuple(self._residents.get(node, {}).values())
 
     def _add_row(self, node: Node) -> int:
@@ -142,6 +153,7 @@ class Ledger:
         self._nodes.append(node)
         self._node_pods.append(())
         self._requested[row] = 0
+        self._changed[row] = self._turn
         for pod in self._residents.get(node.name, {}).values():
             self._count(pod, node.name, sign=1)
         self._updated_rows = None
@@ -162,6 +174,7 @@ class Ledger:
             grow = ((0, max(missing, len(self._requested))), (0, 0))
             self._allocatable = np.pad(self._allocatable, grow)
             self._requested = np.pad(self._requested, grow)
+            self._changed = np.pad(self._changed, grow[0])
 
 
 def _freeze(array: IntArray) -> IntArray:

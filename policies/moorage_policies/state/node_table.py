@@ -11,6 +11,8 @@ from moorage_policies.types import IntArray, Node, Taint
 
 ABSENT = -1
 """Code of a node that lacks the label."""
+MAX_REGROUPED = 64
+"""Groups of taints beyond which new ones are counted afresh, without those that nodes left."""
 
 
 class LabelColumn(NamedTuple):
@@ -79,10 +81,7 @@ class NodeTable:
             for key, column in self._columns.items()
             if all(old.labels.get(key) == new.labels.get(key) for old, new in pairs)
         }
-        same_taints = all(
-            (old.unschedulable, old.taints) == (new.unschedulable, new.taints) for old, new in pairs
-        )
-        table._taints = self._taints if same_taints else None
+        table._taints = None if self._taints is None else _regroup(self._taints, changes)
         return table
 
     def label(self, key: str) -> LabelColumn:
@@ -106,6 +105,20 @@ class NodeTable:
             ]
             self._taints = TaintGroups(np.array(codes, dtype=np.int64), tuple(code_of))
         return self._taints
+
+
+def _regroup(taints: TaintGroups, changes: Mapping[int, Node]) -> TaintGroups | None:
+    """Return the groups with changed rows in their places, ``None`` when too many stand empty."""
+    code_of = {group: code for code, group in enumerate(taints.groups)}
+    asked = {row: (node.unschedulable, node.taints) for row, node in changes.items()}
+    codes = {row: code_of.setdefault(group, len(code_of)) for row, group in asked.items()}
+    if len(code_of) > MAX_REGROUPED and len(code_of) > len(taints.groups):
+        return None
+    if all(taints.codes[row] == code for row, code in codes.items()):
+        return taints
+    moved = taints.codes.copy()
+    moved[list(codes)] = list(codes.values())
+    return TaintGroups(moved, tuple(code_of))
 
 
 def _side_by_side(names: list[str]) -> tuple[str, ...]:

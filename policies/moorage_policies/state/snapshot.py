@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from moorage_policies.state.groups import FrozenGroups
 from moorage_policies.state.node_table import NodeTable
 from moorage_policies.types import PODS, IntArray, Node, Pod
+
+
+class RowHistory(NamedTuple):
+    """When each row last changed, so that what was worked out for the others may be kept.
+
+    Args:
+        books: whose rows they are; turns of other books say nothing here.
+        turn: number of this snapshot among those of its books.
+        changed: turn from which on a row is as it is now, shape ``(nodes,)``, read-only.
+    """
+
+    books: object
+    turn: int
+    changed: IntArray
 
 
 @dataclass(frozen=True, eq=False)  # no slots: derived arrays are remembered in the instance
@@ -28,6 +43,7 @@ class Snapshot:
         assumed: pods that were told to bind and are not confirmed yet, by UID.
         nominated: pending pods that hold room on their ``nominated_node``, by UID.
         groups: live placed pods counted by node, in groups that neighbour rules treat alike.
+        history: when each row's node, amounts or pods last changed.
     """
 
     generation: int
@@ -40,6 +56,7 @@ class Snapshot:
     assumed: Mapping[str, Pod]
     nominated: Mapping[str, Pod]
     groups: FrozenGroups
+    history: RowHistory
 
     @property
     def nodes(self) -> tuple[Node, ...]:

@@ -148,6 +148,7 @@ class ClusterState:
                 assumed=self._assumed.freeze(),
                 nominated=self._nominated.freeze(),
                 groups=self._groups.freeze(),
+                history=view.history,
             )
         return self._snapshot
 
