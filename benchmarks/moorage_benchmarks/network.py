@@ -2,16 +2,21 @@
 
 Cells: three simulated sites, and measured networks (round trips over time, cloud regions with their
 bandwidth) whose jobs and background are simulated; three levels of chance in run times, 4 to 32
-nodes. Train on earlier conditions, judge on later ones. ``drift`` trains on the first of several
-measurements of a network and is judged on the last. ``given`` takes recorded files.
+nodes. Train on earlier conditions, judge on later ones: of a measured network, on later slices.
+``drift`` trains on one measurement of a network and is judged on another, much later one: bundled,
+or ``--test-files`` (with ``--train-slices``) for any files. ``given`` takes recorded files.
 
 Arms: ``stock`` (least allocated), ``least-loaded``, ``nearest-rtt``, ``topology`` (labels),
 ``ridge`` and ``forest`` on the same inputs, ``moorage`` as it ships (600 training jobs),
-``moorage-100`` with a hundred, ``ceiling``: the true expected time, where only chance is unknown.
+``moorage-100`` with a hundred, ``informed``: the simulator's own law applied to the readings, which
+are noisy and a moment old, so the most that they tell, ``ceiling``: the true expected time at the
+start, where only chance is unknown.
 
 ``top1`` and ``top2`` are percent of choices that turned out fastest or one of the two fastest,
-``slower`` is the mean time over the fastest's in percent, ``on_stock`` and ``to_best`` points of
-``top1`` above stock and below the ceiling, ``of_gain`` the percentage of the way between them,
+``slower`` is the mean time over the fastest's in percent, ``on_stock``, ``to_best`` and
+``to_informed`` points of ``top1`` above stock and below the ceiling and ``informed``,
+``slower_than_best`` points of ``slower`` above the ceiling's, ``of_gain`` the percentage of the way
+from stock to the ceiling,
 ``near_low`` and ``near_high`` the paired 95 % interval of ours less nearest, in points.
 ``spoilt-…`` cells spoil the telemetry: ``as_labels`` is the percentage of choices equal to those by
 labels alone. ``score_ms`` is the CPU time of scoring all candidates of one job, median.
@@ -30,7 +35,7 @@ import numpy as np
 import typer
 from rich.progress import Progress
 
-from moorage_benchmarks.network_matrices import BUNDLED, Measured, read_networks
+from moorage_benchmarks.network_matrices import BUNDLED, Measured, join_later, read_networks
 from moorage_benchmarks.report import OURS, JsonFile, Row, finish
 from moorage_cli.train.recorded import read_recorded
 from moorage_policies.errors import BadInputError
@@ -48,20 +53,20 @@ from moorage_policies.network.fit import SIMPLEST_FIRST, fit_family, train
 from moorage_policies.network.model import Model
 from moorage_policies.network.runs import Trial
 from moorage_policies.network.scores import Judge
-from moorage_policies.network.simulator import Noise, simulate
+from moorage_policies.network.simulator import Noise, informed, simulate
 from moorage_policies.network.spoil import SPOILS
 from moorage_policies.network.worlds import World, measured, shaped_sites
 
 PROTOCOL = "network"
 SEED = 1
 TRAINING = (600, 100)
-JUDGED = 400
+JUDGED = 900
 NODES = 8
 CHANCES = (0.05, 0.10, 0.25)
 SIZES = (4, 16, 32)
 PEERS = ("ridge", "forest")
 OURS_SMALL = f"{OURS}-100"
-QUICK_FAMILIES = ("nearest-rtt", "costs", "ridge", "boosted-costs")
+QUICK_FAMILIES = ("nearest-rtt", "formula", "ridge", "boosted-formula")
 SCORED_NODES = 500
 SCORINGS = 15
 
@@ -79,6 +84,8 @@ def run(
     quick: bool = False,
     seed: int = SEED,
     networks: Sequence[Path] = (),
+    test_files: Sequence[Path] = (),
+    train_slices: int = 0,
     telemetry: Path | None = None,
     runs: Path | None = None,
     plot: Path | None = None,
@@ -89,6 +96,8 @@ def run(
         quick: two small cells with fewer jobs and families.
         seed: of everything drawn.
         networks: measured networks to use instead of the bundled ones.
+        test_files: the same networks later, which judge.
+        train_slices: how many slices of each network train, 0 for a share of them.
         telemetry: recorded samples; with ``runs``, the only cell.
         runs: recorded runs.
         plot: where to write a PNG of all cells.
@@ -98,6 +107,8 @@ def run(
         total = 1
     else:
         found = read_networks(networks or BUNDLED)
+        if test_files or train_slices:
+            found = join_later(found, read_networks(test_files), train_slices)
         cells = _cells(found, seed, quick=quick, given=bool(networks))
         total = _count(found, quick=quick, given=bool(networks))
     rows: list[Row] = []
@@ -145,7 +156,7 @@ def _count(found: Sequence[Measured], *, quick: bool, given: bool) -> int:
 
 
 def _cells(found: Sequence[Measured], seed: int, *, quick: bool, given: bool) -> Iterator[_Cell]:
-    judged = 120 if quick else JUDGED
+    judged = 240 if quick else JUDGED
     training = 160 if quick else max(TRAINING)
     conditions = (training + judged) // 2
     for number, (nodes, chance) in enumerate(_shapes(quick=quick, given=given)):
@@ -157,31 +168,31 @@ def _cells(found: Sequence[Measured], seed: int, *, quick: bool, given: bool) ->
             yield _Cell(name, tuple(simulate(draw, world, noise)), training)
         for which, network in enumerate(found[:1] if quick and not given else found):
             draw = np.random.default_rng([seed, number, which])
-            world = _world(draw, network, min(nodes, len(network.nodes)), conditions)
+            share = training / (training + judged)
+            world = _world(draw, network, min(nodes, len(network.nodes)), conditions, share)
             trials = tuple(simulate(draw, world, noise))
-            drifts = len(network.rtt_ms) > 1 and np.isinf(network.slice_s)
+            drifts = network.early or (len(network.rtt_ms) > 1 and np.isinf(network.slice_s))
             name = f"{network.name}-{nodes}@{chance:g}{'-drift' if drifts else ''}"
             yield _Cell(name, trials, training)
 
 
-def _world(draw: np.random.Generator, network: Measured, nodes: int, conditions: int) -> World:
-    """Return a part of a network; where slices are far apart, the last one judges alone."""
+def _world(
+    draw: np.random.Generator, network: Measured, nodes: int, conditions: int, share: float
+) -> World:
+    """Return a part of a network; its early slices train, its later ones judge."""
     rows = np.sort(draw.choice(len(network.nodes), nodes, replace=False))
-    pick = np.ix_(np.arange(len(network.rtt_ms)), rows, rows)
-    mbps = None if network.mbps is None else network.mbps[pick]
-    rtt_ms = network.rtt_ms[pick]
-    if np.isinf(network.slice_s) and len(rtt_ms) > 1:  # first against last, at the training's end
-        parts = np.linspace(0, 1, 5, endpoint=False) < 0.6
-        order = np.where(parts, 0, len(rtt_ms) - 1)
-        rtt_ms, mbps = rtt_ms[order], None if mbps is None else mbps[order]
+    count = len(network.rtt_ms)
+    pick = np.ix_(np.arange(count), rows, rows)
+    early = network.early or max(1, round(share * count))
     return measured(
         draw,
-        rtt_ms,
+        network.rtt_ms[pick],
         conditions,
-        mbps=mbps,
+        mbps=None if network.mbps is None else network.mbps[pick],
         slice_s=network.slice_s,
         places=None if network.places is None else network.places[rows],
         names=[network.nodes[row] for row in rows],
+        split=(early, round(share * conditions)) if count > 1 else None,
     )
 
 
@@ -198,6 +209,7 @@ def _measure(cell: _Cell, seed: int, *, quick: bool) -> Iterator[Row]:
         few = train(past[: min(TRAINING)], seed=seed, families=families).model
         arms[OURS_SMALL] = by_judge(Judge(few))
     if all(trial.expected_s is not None for trial in future):
+        arms["informed"] = informed
         arms["ceiling"] = ceiling
     outcomes = {name: evaluate(future, choice) for name, choice in arms.items()}
     for name, outcome in outcomes.items():
@@ -234,6 +246,10 @@ def _metrics(
     if "ceiling" in outcomes:
         most = 100 * float(outcomes["ceiling"].hit.mean())
         yield "to_best", most - top, "%"
+        told = 100 * float(outcomes["informed"].hit.mean())
+        yield "to_informed", told - top, "%"
+        lost = float(outcome.slowdown.mean() - outcomes["ceiling"].slowdown.mean())
+        yield "slower_than_best", 100 * lost, "%"
         yield "of_gain", 100 * (top - stock) / max(most - stock, 1e-9), "%"
     chance = np.random.default_rng(seed)
     low, high = interval(outcome.hit - outcomes["nearest-rtt"].hit, chance)
@@ -260,7 +276,7 @@ def _time_scoring(seed: int, *, quick: bool) -> Iterator[Row]:
     """Yield how long one job's candidates take, by CPU time, for a model with trees."""
     chance = np.random.default_rng(seed)
     small = tuple(simulate(chance, shaped_sites(chance, NODES, 60), Noise()))
-    model = fit_family(small, "boosted-costs", seed=seed)
+    model = fit_family(small, "boosted-formula", seed=seed)
     for nodes in (SCORED_NODES,) if quick else (100, SCORED_NODES):
         trial = next(iter(simulate(chance, shaped_sites(chance, nodes, 1), Noise())))
         judge = Judge(_credulous(model))
@@ -308,6 +324,13 @@ def network(
     networks: Annotated[
         list[Path] | None, typer.Argument(help="Measured networks, instead of those bundled.")
     ] = None,
+    test_files: Annotated[
+        list[Path] | None,
+        typer.Option(help="The same networks measured later: train on the others, judge on these."),
+    ] = None,
+    train_slices: Annotated[
+        int, typer.Option(min=0, help="Train on so many first slices of each network.")
+    ] = 0,
     quick: Annotated[bool, typer.Option(help="Two small cells, to see that it runs.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = SEED,
     telemetry: Annotated[Path | None, typer.Option(help="Recorded samples.")] = None,
@@ -322,6 +345,8 @@ def network(
         quick=quick,
         seed=seed,
         networks=tuple(networks or ()),
+        test_files=tuple(test_files or ()),
+        train_slices=train_slices,
         telemetry=telemetry,
         runs=runs,
         plot=plot,

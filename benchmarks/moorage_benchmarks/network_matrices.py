@@ -6,7 +6,7 @@ import csv
 import gzip
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -55,6 +55,7 @@ class Measured:
         mbps: bandwidth, same shape, or ``None``.
         slice_s: how long a slice lasts; ``inf`` when slices are far apart in time.
         places: topology codes, or ``None`` where nothing tells.
+        early: how many of the slices are for training alone, the others judge; 0 when nobody said.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Measured:
     mbps: FloatArray | None
     slice_s: float
     places: IntArray | None
+    early: int = 0
 
 
 def read_networks(paths: Sequence[Path]) -> list[Measured]:
@@ -83,6 +85,66 @@ def read_networks(paths: Sequence[Path]) -> list[Measured]:
     elif "latency" in found:
         networks.append(_regions(found["latency"][-1], []))
     return networks
+
+
+def join_later(
+    networks: Sequence[Measured], later: Sequence[Measured], train_slices: int = 0
+) -> list[Measured]:
+    """Return networks whose first slices train and whose later ones judge.
+
+    Args:
+        networks: measured first.
+        later: the same networks measured later; none leaves a network's own last slices.
+        train_slices: how many slices of a network train, 0 for all that have something later, or
+            for a share of those that have not.
+
+    Raises:
+        BadInputError: a later network has no earlier one with the same nodes, or too few slices.
+    """
+    joined = [_limit(network, train_slices) for network in networks]
+    for after in later:
+        match = [k for k, before in enumerate(joined) if _same_nodes(before, after)]
+        if not match:
+            message = f"{after.name} has no network of the same nodes to train on; give it as well"
+            raise BadInputError(message, field="--test-files")
+        joined[match[0]] = _append(joined[match[0]], after, train_slices)
+    return joined
+
+
+def _limit(network: Measured, train_slices: int) -> Measured:
+    if train_slices >= len(network.rtt_ms) > 1:
+        message = f"{network.name} has {len(network.rtt_ms)} slices; leave some to judge"
+        raise BadInputError(message, field="--train-slices")
+    return replace(network, early=train_slices if len(network.rtt_ms) > 1 else 0)
+
+
+def _same_nodes(before: Measured, after: Measured) -> bool:
+    alike = (before.mbps is None) == (after.mbps is None)
+    common = len(set(before.nodes) & set(after.nodes))
+    return alike and common >= 4 and before.slice_s == after.slice_s
+
+
+def _append(before: Measured, after: Measured, train_slices: int) -> Measured:
+    """Return one network of the nodes that both have, the later slices at the end."""
+    nodes = tuple(node for node in before.nodes if node in set(after.nodes))
+    first = train_slices or len(before.rtt_ms)
+
+    def joined(name: str) -> FloatArray:
+        parts = []
+        for network, stop in ((before, first), (after, len(after.rtt_ms))):
+            rows = np.array([network.nodes.index(node) for node in nodes])
+            parts.append(getattr(network, name)[np.ix_(np.arange(stop), rows, rows)])
+        return np.concatenate(parts)
+
+    rows = [before.nodes.index(node) for node in nodes]
+    return replace(
+        before,
+        nodes=nodes,
+        rtt_ms=joined("rtt_ms"),
+        mbps=None if before.mbps is None else joined("mbps"),
+        places=None if before.places is None else before.places[rows],
+        early=first,
+    )
 
 
 def _read_rows(path: Path) -> list[list[str]]:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from moorage_benchmarks.network_matrices import BUNDLED, read_networks
+from moorage_benchmarks.network_matrices import BUNDLED, join_later, read_networks
 from moorage_policies.errors import BadInputError
 
 
@@ -41,3 +42,33 @@ def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "network.csv").write_text(text)
     with pytest.raises(BadInputError):
         read_networks([tmp_path / "network.csv"])
+
+
+def test_later_files_judge_and_their_nodes_are_matched_by_name() -> None:
+    _, planetlab, cloud = read_networks(BUNDLED)
+    assert cloud.mbps is not None
+    order = list(reversed(range(2, len(cloud.nodes))))  # fewer regions, in another order
+    later = replace(
+        cloud,
+        nodes=tuple(cloud.nodes[row] for row in order),
+        rtt_ms=cloud.rtt_ms[np.ix_([0], order, order)],
+        mbps=2 * cloud.mbps[np.ix_([0], order, order)],
+    )
+    same, joined = join_later([planetlab, cloud], [later])
+    assert (same.early, joined.early) == (0, 1)
+    assert joined.nodes == cloud.nodes[2:]
+    assert joined.mbps is not None
+    np.testing.assert_allclose(joined.mbps[1], 2 * joined.mbps[0])
+
+
+def test_training_may_end_at_a_slice() -> None:
+    seattle = read_networks(BUNDLED)[0]
+    assert join_later([seattle], (), 20)[0].early == 20
+    with pytest.raises(BadInputError, match="leave some to judge"):
+        join_later([seattle], (), 86)
+
+
+def test_a_later_network_of_other_nodes_is_refused() -> None:
+    seattle, _, cloud = read_networks(BUNDLED)
+    with pytest.raises(BadInputError, match="same nodes"):
+        join_later([seattle], [cloud])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from moorage_policies.errors import BadInputError
 from moorage_policies.network import features
+from moorage_policies.network.formula import LIMITS, Formula
 from moorage_policies.network.model import INPUTS, VARIABLE, Known, Model, Profile
 from moorage_policies.network.trees import MAX_TREES, REMEDY, Tree, check_tree
 from moorage_policies.types import FloatArray
@@ -33,6 +35,7 @@ def write(model: Model) -> str:
         "format": FORMAT,
         "family": model.family,
         "costs": _named(features.COSTS, model.cost_weights),
+        "formula": None if model.formula is None else asdict(model.formula),
         "slopes": _named(INPUTS, model.slopes),
         "trees": [_tree(tree) for tree in model.trees],
         "known": {
@@ -119,7 +122,29 @@ def _model(document: Fields) -> Model:
             name: _number(value, "evidence")
             for name, value in _get(document, "evidence", dict).items()
         },
+        _formula(document.get("formula")),
     )
+
+
+def _formula(given: object) -> Formula | None:
+    """Return the constants, which must all be there and within what they mean."""
+    if given is None:
+        return None
+    fields = _fields(given, "formula")
+    flags = {name: fields.get(name) for name in ("reads_mbps", "reads_cpu")}
+    if not all(isinstance(flag, bool) for flag in flags.values()):
+        raise BadInputError(f"reads_... must be true or false; {REMEDY}", field="model.formula")
+    constants = {name: _number(fields.get(name), f"formula.{name}") for name in LIMITS}
+    unknown = sorted(set(fields) - set(constants) - set(flags))
+    if unknown:
+        message = f"no constant {unknown[0][:MAX_TEXT]!r} in this release; {REMEDY}"
+        raise BadInputError(message, field="model.formula")
+    for name, value in constants.items():
+        if not LIMITS[name][0] <= value <= LIMITS[name][1]:
+            message = f"{value} is outside {LIMITS[name][0]:g} to {LIMITS[name][1]:g}; {REMEDY}"
+            raise BadInputError(message, field=f"model.formula.{name}")
+    mbps, cpu = (bool(flag) for flag in flags.values())
+    return Formula(**constants, reads_mbps=mbps, reads_cpu=cpu)
 
 
 def _known(document: Fields) -> Known:

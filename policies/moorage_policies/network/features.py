@@ -70,7 +70,7 @@ SIZES = frozenset(TRAITS[-5:])
 
 def costs(view: View, job: Job, rows: IntArray) -> FloatArray:
     """Return seconds per candidate and cost, shape ``(candidates, len(COSTS))``; NaN is unknown."""
-    pairs = _Pairs(view, job, rows)
+    pairs = Pairs(view, job, rows)
     parts = max(len(job.peers), 1)
     receive = job.receive_mib * MEGABITS_PER_MIB / parts  # from each peer, as if in equal shares
     send = job.send_mib * MEGABITS_PER_MIB / parts
@@ -96,7 +96,7 @@ def traits(view: View, job: Job, rows: IntArray) -> FloatArray:
 
     Rates and sizes are logarithms, since it is their proportions that matter.
     """
-    pairs = _Pairs(view, job, rows)
+    pairs = Pairs(view, job, rows)
     everywhere = np.ones(len(rows))
     columns = (
         view.cpu_ratio[rows],
@@ -125,7 +125,7 @@ def both_ends(there: FloatArray, back: FloatArray) -> FloatArray:
     return known
 
 
-class _Pairs:
+class Pairs:
     """Readings between candidates and peers, shape ``(candidates, peers)``, held above zero.
 
     A node's way to itself is never measured and takes the place of its own reading.

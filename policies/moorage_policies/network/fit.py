@@ -33,7 +33,15 @@ MAX_NAMES = 128
 HISTORY_RATIO, STEADY = 0.6, 0.7
 """Likeness to the past, as a share of the least in training, below which readings are not believed.
 A network that was less steady than ``STEADY`` even then is not held to its past."""
-SIMPLEST_FIRST = ("nearest-rtt", "costs", "ridge", "boosted-costs", "boosting", "forest")
+SIMPLEST_FIRST = (
+    "nearest-rtt",
+    "costs",
+    "formula",
+    "ridge",
+    "boosted-formula",
+    "boosting",
+    "forest",
+)
 STRANGEST_RATIO = 4.0
 """How many times stranger than anything in training a decision may be and still count as known."""
 
@@ -122,9 +130,14 @@ def _fold(table: Table, seed: int) -> IntArray:
 
 def _apply(pieces: Pieces, table: Table) -> FloatArray:
     known = Known(*(np.zeros(0),) * 2, 0.0, np.zeros(0, dtype=bool), 0.0, 0.0)
-    model = Model("", pieces.cost_weights, pieces.slopes, pieces.trees, known, {}, "", {})
-    inputs = encode(table.seconds, table.traits, pieces.cost_weights)
-    return Predictor(model).predict_encoded(table.seconds, inputs)
+    model = Model(
+        "", pieces.cost_weights, pieces.slopes, pieces.trees, known, {}, "", {}, pieces.formula
+    )
+    return Predictor(model).predict_encoded(_encode(pieces, table))
+
+
+def _encode(pieces: Pieces, table: Table) -> FloatArray:
+    return encode(table.seconds, table.traits, pieces.estimate(table))
 
 
 def _error(table: Table, guess: FloatArray) -> float:
@@ -165,7 +178,7 @@ def _distrust(table: Table, guess: FloatArray, seed: int) -> str:
 
 
 def _assemble(family: str, pieces: Pieces, table: Table, slowdown: float) -> Model:
-    inputs = encode(table.seconds, table.traits, pieces.cost_weights)
+    inputs = _encode(pieces, table)
     jobs: dict[str, list[Trial]] = {}
     for trial in table.trials:
         jobs.setdefault(trial.job.workload, []).append(trial)
@@ -178,6 +191,7 @@ def _assemble(family: str, pieces: Pieces, table: Table, slowdown: float) -> Mod
         {name: _profile(found) for name, found in sorted(jobs.items())},
         "",
         _evidence(len(table.trials), slowdown),
+        pieces.formula,
     )
 
 

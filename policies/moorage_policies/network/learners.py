@@ -7,16 +7,25 @@ own decision wherever a job was run on several nodes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from moorage_policies.errors import UnavailableError
 from moorage_policies.network import features
-from moorage_policies.network.model import INPUTS, LEAST_COST_S, encode, estimate
+from moorage_policies.network.formula import (
+    Formula,
+    Ways,
+    expect_s,
+    find_ways,
+    join_ways,
+    select_ways,
+)
+from moorage_policies.network.learn_formula import learn_constants
+from moorage_policies.network.model import INPUTS, LEAST_COST_S, encode, estimate, log_of
 from moorage_policies.network.runs import Trial
-from moorage_policies.network.trees import LEAF, MAX_LEAVES, Tree
+from moorage_policies.network.trees import LEAF, MAX_LEAVES, Forest, Tree
 from moorage_policies.types import BoolArray, FloatArray, IntArray
 
 KNOWN_SHARE = 0.98
@@ -24,6 +33,12 @@ STEPS = 8
 PULL = 0.02
 BOOSTED_TREES, BOOSTED_LEAVES, LEARNING_RATE = 120, 8, 0.05
 BAGGED_TREES = 100
+MOST_ROWS = 6000
+"""Candidates that the formula's few constants are found from; more would add little."""
+
+HELD_OUT = 4
+"""Every so many-th decision tells how far trees are believed."""
+LEAST_BELIEF = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +51,7 @@ class Table:
         seconds: costs, shape ``(rows, costs)``.
         traits: shape ``(rows, traits)``.
         duration_s: measured, shape ``(rows,)``.
+        ways: to the peers.
     """
 
     trials: tuple[Trial, ...]
@@ -43,13 +59,14 @@ class Table:
     seconds: FloatArray
     traits: FloatArray
     duration_s: FloatArray
+    ways: Ways
 
     @property
     def log_s(self) -> FloatArray:
         """Return the logarithm of durations."""
         return np.log(self.duration_s)
 
-    def part(self, chosen: BoolArray) -> Table:
+    def part(self, chosen: BoolArray | IntArray) -> Table:
         """Return some of the rows; trials keep their numbers."""
         return Table(
             self.trials,
@@ -57,6 +74,7 @@ class Table:
             self.seconds[chosen],
             self.traits[chosen],
             self.duration_s[chosen],
+            select_ways(self.ways, chosen),
         )
 
     def rows_by_trial(self) -> Iterator[IntArray]:
@@ -83,6 +101,13 @@ class Pieces:
     cost_weights: FloatArray
     slopes: FloatArray
     trees: tuple[Tree, ...] = ()
+    formula: Formula | None = None
+
+    def estimate(self, table: Table) -> FloatArray:
+        """Return what costs or the formula say, logarithm of seconds, shape ``(rows,)``."""
+        if self.formula is None:
+            return estimate(table.seconds, self.cost_weights)
+        return log_of(expect_s(self.formula, table.ways))
 
 
 def make_table(trials: Sequence[Trial]) -> Table:
@@ -92,19 +117,17 @@ def make_table(trials: Sequence[Trial]) -> Table:
         for trial in trials
         if len(trial.rows) and np.isfinite(trial.duration_s).all() and (trial.duration_s > 0).all()
     )
-    parts = [
-        (
-            np.full(len(trial.rows), number),
-            features.costs(trial.view, trial.job, trial.rows),
-            features.traits(trial.view, trial.job, trial.rows),
-            trial.duration_s,
-        )
-        for number, trial in enumerate(usable)
-    ]
-    if not parts:
+    if not usable:
         nothing = np.zeros((0, 0))
-        return Table((), np.zeros(0, dtype=np.int64), nothing, nothing, np.zeros(0))
-    return Table(usable, *(np.concatenate(column) for column in zip(*parts, strict=True)))
+        return Table((), np.zeros(0, dtype=np.int64), nothing, nothing, np.zeros(0), join_ways(()))
+    return Table(
+        usable,
+        np.repeat(np.arange(len(usable)), [len(trial.rows) for trial in usable]),
+        np.concatenate([features.costs(t.view, t.job, t.rows) for t in usable]),
+        np.concatenate([features.traits(t.view, t.job, t.rows) for t in usable]),
+        np.concatenate([trial.duration_s for trial in usable]),
+        join_ways([find_ways(t.view, t.job, t.rows) for t in usable]),
+    )
 
 
 def learn_nearest(_table: Table, _seed: int) -> Pieces:
@@ -139,7 +162,7 @@ def learn_costs(table: Table, _seed: int) -> Pieces:
 def learn_ridge(table: Table, _seed: int) -> Pieces:
     """Return slopes of a ridge regression of log durations on all inputs."""
     none = np.zeros(len(features.COSTS))
-    inputs = encode(table.seconds, table.traits, none)
+    inputs = _without_estimate(table)
     known, rows = _known(inputs)
     part = table.part(rows)
     apart = part.centred(inputs[rows][:, known])
@@ -155,22 +178,74 @@ def learn_ridge(table: Table, _seed: int) -> Pieces:
 def learn_boosting(table: Table, seed: int) -> Pieces:
     """Return boosted trees on log durations."""
     none = np.zeros(len(features.COSTS))
-    return Pieces(none, np.zeros(len(INPUTS)), _boost(table, none, table.log_s, seed))
+    trees = _boost(table, _without_estimate(table), table.log_s, seed)
+    return Pieces(none, np.zeros(len(INPUTS)), trees)
 
 
-def learn_boosted_costs(table: Table, seed: int) -> Pieces:
-    """Return costs, and boosted trees on what they leave unexplained."""
-    costs = learn_costs(table, seed)
-    left = table.log_s - estimate(np.nan_to_num(table.seconds), costs.cost_weights)
-    trees = _boost(table, costs.cost_weights, left, seed)
-    return Pieces(costs.cost_weights, costs.slopes, trees)
+def learn_formula(table: Table, seed: int) -> Pieces:
+    """Return the formula with the constants that suit the runs."""
+    part = _some(table, seed)
+    solve = _library("scipy.optimize").least_squares
+    formula = learn_constants(part.ways, part.log_s, part.centred, solve)
+    return Pieces(np.zeros(len(features.COSTS)), np.zeros(len(INPUTS)), (), formula)
+
+
+def learn_boosted_formula(table: Table, seed: int) -> Pieces:
+    """Return the formula, and boosted trees on what it leaves unexplained.
+
+    How far the trees are believed is what they explain of decisions that they have not seen.
+    """
+    kept = table.group % HELD_OUT != 0
+    if not kept.any() or kept.all():
+        return learn_formula(table, seed)
+    first = learn_formula(table.part(kept), seed)
+    trees = _boost_rest(table.part(kept), first, seed)
+    belief = _belief(table.part(~kept), first, trees)
+    whole = learn_formula(table, seed)
+    if belief < LEAST_BELIEF:
+        return whole
+    believed = tuple(
+        replace(tree, value=belief * tree.value) for tree in _boost_rest(table, whole, seed)
+    )
+    return replace(whole, trees=believed)
+
+
+def _boost_rest(table: Table, pieces: Pieces, seed: int) -> tuple[Tree, ...]:
+    estimated = pieces.estimate(table)
+    inputs = encode(table.seconds, table.traits, estimated)
+    return _boost(table, inputs, table.log_s - np.nan_to_num(estimated), seed)
+
+
+def _belief(table: Table, pieces: Pieces, trees: tuple[Tree, ...]) -> float:
+    """Return the share, 0 to 1, of the trees' word that makes the least error on these rows."""
+    estimated = pieces.estimate(table)
+    inputs = np.nan_to_num(encode(table.seconds, table.traits, estimated))
+    told = table.centred(Forest(trees, len(INPUTS)).predict(inputs))
+    left = table.centred(table.log_s - np.nan_to_num(estimated))
+    total = float(told @ told)
+    return float(np.clip(told @ left / total, 0.0, 1.0)) if total > 0 else 0.0
+
+
+def _some(table: Table, seed: int) -> Table:
+    """Return whole trials of the table, drawn until there are ``MOST_ROWS``."""
+    if len(table.group) <= MOST_ROWS:
+        return table
+    order = np.random.default_rng(seed).permutation(len(table.trials))
+    count = np.bincount(table.group, minlength=len(table.trials))[order]
+    drawn = np.zeros(len(order), dtype=bool)
+    drawn[order[np.cumsum(count) <= MOST_ROWS]] = True
+    return table.part(drawn[table.group])
+
+
+def _without_estimate(table: Table) -> FloatArray:
+    return encode(table.seconds, table.traits, np.full(len(table.group), np.nan))
 
 
 def learn_forest(table: Table, seed: int) -> Pieces:
     """Return a random forest on log durations."""
     ensemble = _library("sklearn.ensemble")
     none = np.zeros(len(features.COSTS))
-    inputs = encode(table.seconds, table.traits, none)
+    inputs = _without_estimate(table)
     known, rows = _known(inputs)
     part = table.part(rows)
     forest = ensemble.RandomForestRegressor(
@@ -189,8 +264,9 @@ def learn_forest(table: Table, seed: int) -> Pieces:
 FAMILIES: Mapping[str, Callable[[Table, int], Pieces]] = {
     "nearest-rtt": learn_nearest,
     "costs": learn_costs,
+    "formula": learn_formula,
     "ridge": learn_ridge,
-    "boosted-costs": learn_boosted_costs,
+    "boosted-formula": learn_boosted_formula,
     "boosting": learn_boosting,
     "forest": learn_forest,
 }
@@ -202,11 +278,8 @@ def _known(inputs: FloatArray) -> tuple[BoolArray, BoolArray]:
     return columns, np.logical_and.reduce(np.isfinite(inputs[:, columns]), axis=1)
 
 
-def _boost(table: Table, weights: FloatArray, target: FloatArray, seed: int) -> tuple[Tree, ...]:
+def _boost(table: Table, inputs: FloatArray, target: FloatArray, seed: int) -> tuple[Tree, ...]:
     lightgbm = _library("lightgbm")
-    inputs = encode(table.seconds, table.traits, weights)
-    if not (weights > 0).any():
-        inputs[:, -1] = np.nan  # no estimate to learn from
     known, rows = _known(inputs)
     part = table.part(rows)
     params = {

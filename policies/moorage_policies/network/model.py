@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from moorage_policies.network import features
+from moorage_policies.network.formula import Formula, expect_s, find_ways
 from moorage_policies.network.runs import Job
 from moorage_policies.network.telemetry import View, agreement, asymmetry, likeness
 from moorage_policies.network.trees import LEAF, Forest, Tree
@@ -113,8 +114,8 @@ _VARIES = np.array([name not in features.SIZES for name in INPUTS])
 class Model:
     """Predicts the logarithm of a completion time.
 
-    The prediction is ``log(costs @ cost_weights) + inputs @ slopes + sum of trees``; a family uses
-    some of the three.
+    The prediction is ``log(costs @ cost_weights) + inputs @ slopes + sum of trees``, or the same
+    with the formula's seconds instead of the costs; a family uses some of these.
 
     Args:
         family: how it was trained (``costs``, ``boosted-costs``, ``ridge``, ...).
@@ -126,6 +127,7 @@ class Model:
         distrust: why it should not decide, empty if it did better than topology distance on data
             that it had not seen.
         evidence: numbers from training, for people.
+        formula: what takes the place of the sum of costs, if the family has one.
     """
 
     family: str
@@ -136,6 +138,7 @@ class Model:
     workloads: Mapping[str, Profile]
     distrust: str
     evidence: Mapping[str, float]
+    formula: Formula | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,42 +162,60 @@ class Predictor:
         model: the model.
     """
 
-    __slots__ = ("_forest", "_needed", "_used_costs", "model")
+    __slots__ = ("_forest", "_needed", "model")
 
     def __init__(self, model: Model) -> None:
         self.model = model
         self._forest = Forest(model.trees, len(INPUTS))
-        self._used_costs = model.cost_weights > 0
         needed = model.slopes != 0
         for tree in model.trees:
             needed[tree.feature[tree.feature != LEAF]] = True
+        needed[-1] |= _uses_estimate(model)
         self._needed = needed
 
     def predict(self, view: View, job: Job, rows: IntArray) -> Prediction:
         """Return predictions for the rows."""
         seconds = features.costs(view, job, rows)
-        inputs = encode(seconds, features.traits(view, job, rows), self.model.cost_weights)
-        return Prediction(self.predict_encoded(seconds, inputs), inputs)
+        if self.model.formula is None:
+            estimated = estimate(seconds, self.model.cost_weights)
+        else:
+            estimated = log_of(expect_s(self.model.formula, find_ways(view, job, rows)))
+        inputs = encode(seconds, features.traits(view, job, rows), estimated)
+        return Prediction(self.predict_encoded(inputs), inputs)
 
-    def predict_encoded(self, seconds: FloatArray, inputs: FloatArray) -> FloatArray:
-        """Return the logarithm of seconds from costs and inputs, shape ``(candidates,)``."""
+    def predict_encoded(self, inputs: FloatArray) -> FloatArray:
+        """Return the logarithm of seconds from inputs, shape ``(candidates,)``."""
         unknown = ~np.isfinite(inputs[:, self._needed]).all(axis=1)
         filled = np.where(np.isfinite(inputs), inputs, 0.0)
         log_s = filled @ self.model.slopes + self._forest.predict(filled)
-        if self._used_costs.any():
-            log_s = log_s + estimate(seconds, self.model.cost_weights)
+        if _uses_estimate(self.model):
+            log_s = log_s + filled[:, -1]
         log_s[unknown] = np.nan
         return log_s
+
+
+def _uses_estimate(model: Model) -> bool:
+    return model.formula is not None or bool((model.cost_weights > 0).any())
 
 
 def estimate(seconds: FloatArray, weights: FloatArray) -> FloatArray:
     """Return the logarithm of the weighted sum of costs, shape ``(candidates,)``."""
     used = weights > 0
-    total: FloatArray = np.log(np.maximum(seconds[:, used] @ weights[used], LEAST_COST_S))
-    return total
+    return log_of(seconds[:, used] @ weights[used])
 
 
-def encode(seconds: FloatArray, traits: FloatArray, weights: FloatArray) -> FloatArray:
-    """Return the values of ``INPUTS``, shape ``(candidates, len(INPUTS))``."""
-    logs = np.log(np.maximum(seconds[:, _COUNTED], LEAST_COST_S))
-    return np.concatenate((traits, logs, estimate(seconds, weights)[:, None]), axis=1)
+def log_of(seconds: FloatArray) -> FloatArray:
+    """Return the logarithm of seconds, held above nothing."""
+    logs: FloatArray = np.log(np.maximum(seconds, LEAST_COST_S))
+    return logs
+
+
+def encode(seconds: FloatArray, traits: FloatArray, estimated: FloatArray) -> FloatArray:
+    """Return the values of ``INPUTS``, shape ``(candidates, len(INPUTS))``.
+
+    Args:
+        seconds: costs, shape ``(candidates, costs)``.
+        traits: shape ``(candidates, traits)``.
+        estimated: logarithm of what costs or the formula come to, shape ``(candidates,)``.
+    """
+    return np.concatenate((traits, log_of(seconds[:, _COUNTED]), estimated[:, None]), axis=1)

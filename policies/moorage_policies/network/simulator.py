@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from moorage_policies.network.features import MEGABITS_PER_MIB, MS_PER_S
+from moorage_policies.network.formula import Formula, expect_s, find_ways
 from moorage_policies.network.runs import Job, Trial
 from moorage_policies.network.telemetry import LOCAL_MBPS, LOCAL_RTT_MS, View
 from moorage_policies.network.worlds import STEP_S, World
@@ -15,6 +16,34 @@ from moorage_policies.types import FloatArray, IntArray
 GIB = 1024.0
 WINDOW_MIB = 12.0
 """What one connection may have under way: long ways are slower than their links."""
+
+LAW = Formula(
+    compute_ratio=1.0,
+    busy_share=0.85,
+    busy_power=1.5,
+    window_mib=WINDOW_MIB,
+    newest_rtt=1.0,
+    newest_mbps=0.5,
+    rounds_ratio=1.0,
+    start_s=0.0,
+    peers_in_turn=0.0,
+    work_in_turn=1.0,
+)
+"""How long jobs here take; what it gives for readings is the most that they can tell of it."""
+
+LAW = Formula(
+    compute_ratio=1.0,
+    busy_share=0.85,
+    busy_power=1.5,
+    window_mib=WINDOW_MIB,
+    newest_rtt=1.0,
+    newest_mbps=0.5,
+    rounds_ratio=1.0,
+    start_s=0.0,
+    peers_in_turn=0.0,
+    work_in_turn=1.0,
+)
+"""How long jobs here take; what it gives for readings is the most that they can tell of it."""
 
 SHUFFLE, KV_TRANSFER, WEIGHTS = "shuffle", "kv-transfer", "weights"
 
@@ -78,8 +107,13 @@ def true_duration(world: World, condition: int, job: Job, rows: IntArray) -> Flo
     send = job.send_mib * MEGABITS_PER_MIB / len(job.peers) / rate_out
     moving = (np.maximum(receive, send) + job.rounds * rtt_s).max(axis=1)
     busy = world.cpu_ratio[condition, -1, rows]
-    took: FloatArray = job.compute_s / (1 - 0.85 * busy**1.5) + moving
+    took: FloatArray = job.compute_s / (1 - LAW.busy_share * busy**LAW.busy_power) + moving
     return took
+
+
+def informed(trial: Trial) -> int:
+    """Return the node with the shortest time by the true law and what was read, noise and all."""
+    return int(np.argmin(expect_s(LAW, find_ways(trial.view, trial.job, trial.rows))))
 
 
 def observe(chance: np.random.Generator, world: World, condition: int, noise: Noise) -> View:

@@ -81,6 +81,7 @@ def measured(
     slice_s: float = 600.0,
     places: IntArray | None = None,
     names: Sequence[str] = (),
+    split: tuple[int, int] | None = None,
 ) -> World:
     """Return a world whose round trips are measured matrices, one after the other in time.
 
@@ -92,13 +93,15 @@ def measured(
         slice_s: how long a slice lasts; ``inf`` keeps each condition within one.
         places: topology codes; without them topology is unknown.
         names: node names.
+        split: how many of the first slices the first conditions are spread over, and how many
+            conditions those are; the other conditions are spread over the other slices.
     """
     count, nodes = slices.shape[0], slices.shape[1]
     if slices.ndim != 3 or slices.shape[2] != nodes or nodes < 2:  # noqa: PLR2004
         raise BadInputError("a matrix must be square, two nodes at least", field="slices")
     filled = _filled(slices)
     # slices say nothing about moments between them: the newest sample and the start share one
-    whole = np.linspace(0, count, conditions, endpoint=False)
+    whole = _spread(count, conditions, split)
     least = min(1.5 * STEP_S / slice_s, 0.9)
     end = np.floor(whole) + least + (1 - least) * noise.random(conditions) * 0.999
     back = np.arange(HISTORY - 1, -1, -1) * STEP_S / slice_s
@@ -110,6 +113,14 @@ def measured(
     if places is None:
         places = np.full((nodes, 1), UNKNOWN, dtype=np.int64)
     return _move(noise, places, filled[which], links, which[:, -1], "host", names)
+
+
+def _spread(slices: int, conditions: int, split: tuple[int, int] | None) -> FloatArray:
+    """Return the slice of each condition, with the share of it that has passed."""
+    early, first = split or (slices, conditions)
+    before = np.linspace(0, early, first, endpoint=False)
+    after = np.linspace(early, slices, conditions - first, endpoint=False)
+    return np.concatenate((before, after))
 
 
 def _move(

@@ -24,4 +24,4 @@ def trials() -> list[Trial]:
 
 @pytest.fixture(scope="session")
 def training(trials: list[Trial]) -> Training:
-    return train(trials[:80], seed=1, families=("nearest-rtt", "costs", "boosted-costs"))
+    return train(trials[:80], seed=1, families=("nearest-rtt", "costs", "boosted-formula"))

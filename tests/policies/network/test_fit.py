@@ -16,7 +16,7 @@ from moorage_policies.network.telemetry import View, distance, likeness
 
 
 def test_the_same_runs_and_seed_give_the_same_document(trials: list[Trial]) -> None:
-    models = [train(trials[:40], seed=3, families=("costs", "boosted-costs")).model for _ in "ab"]
+    models = [train(trials[:40], seed=3, families=("costs", "boosted-formula")).model for _ in "ab"]
     assert write(models[0]) == write(models[1])
 
 
