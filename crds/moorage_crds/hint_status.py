@@ -68,8 +68,9 @@ class HintStatus(Model):
 
     of: Annotated[str, Field(max_length=64)]
     """Digest of the text that was read."""
-    parser: Literal["Local", "LanguageModel"]
-    """Who read it."""
+    parser: Literal["Local", "LanguageModel", "Hand"]
+    """Who read it; Hand: the intents were written in the pool's annotation
+    moorage.dev/hint-intents."""
     version: Annotated[int, Field(ge=1)]
     """Version of the intents' schema."""
     intents: Annotated[tuple[HintIntent, ...], Field(max_length=MAX_INTENTS)] = ()

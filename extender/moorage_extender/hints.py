@@ -97,22 +97,20 @@ class Hints:
         self.book = HintBook()
         self._metrics = metrics
         self._wall_clock = wall_clock
-        self._by_pool: dict[PoolKey, str] = {}
+        self._of_pools: dict[PoolKey, HintSource] = {}
         self._waiting: OrderedDict[HintSource, None] = OrderedDict()
         self._came = asyncio.Event()
         self._ages: tuple[int, Signals] | None = None
 
     def source_of(self, pod: Pod) -> HintSource | None:
-        """Return where a pod's hint stands, ``None`` for a pod without one."""
+        """Return where a pod's hint stands: on itself, else on its pool; ``None`` without one."""
         annotations = pod.annotations
         text = annotations.get(HINT_ANNOTATION, "")
         written = annotations.get(HINT_INTENTS_ANNOTATION, "")
-        if not text and not written:
-            return None
+        if text or written:
+            return HintSource(text, written)
         pool = pod.labels.get(POOL_LABEL)
-        if not written and pool is not None:
-            written = self._by_pool.get((pod.namespace, pool), "")
-        return HintSource(text, written)
+        return None if pool is None else self._of_pools.get((pod.namespace, pool))
 
     def reading_of(self, pod: Pod) -> Reading | None:
         """Return what a pod's hint means, ``None`` if it has none or nobody has read it yet."""
@@ -146,25 +144,26 @@ class Hints:
 
     def put_pool(self, pool: PoolObject) -> None:
         """Take note of a pool: its hints are read before its pods exist."""
-        meta, spec = pool.metadata, pool.spec
-        written = _by_model(pool.status)
-        if written:
-            self._by_pool[meta.namespace, meta.name] = written
+        meta = pool.metadata
+        written = meta.annotations.get(HINT_INTENTS_ANNOTATION, "") or _by_model(pool.status)
+        source = HintSource(pool.spec.hints, written)
+        if source.text or source.written:
+            self._of_pools[meta.namespace, meta.name] = source
+            self._ask(source)
         else:
-            self._by_pool.pop((meta.namespace, meta.name), None)
-        for text in {spec.hints, *_template_hints(spec.roles)}:
-            if text:
-                self._ask(HintSource(text, written))
+            self._of_pools.pop((meta.namespace, meta.name), None)
+        for text in filter(None, _template_hints(pool.spec.roles)):
+            self._ask(HintSource(text))
 
     def list_pools(self, pools: Iterable[PoolObject]) -> None:
         """Take note of all pools there are."""
-        self._by_pool.clear()
+        self._of_pools.clear()
         for pool in pools:
             self.put_pool(pool)
 
     def drop_pool(self, pool: PoolObject) -> None:
         """Forget a pool that is gone."""
-        self._by_pool.pop((pool.metadata.namespace, pool.metadata.name), None)
+        self._of_pools.pop((pool.metadata.namespace, pool.metadata.name), None)
 
     async def run(self) -> None:
         """Read what waits, one hint at a time between which verbs are answered."""

@@ -53,7 +53,6 @@ def build_hints(
         session,
         warn,
         reader,
-        pool_hint=view.hint_of,
         is_off=lambda: view.surroundings.hints_are_off,
         leads=lambda: lease.held,
         schedulers=frozenset(config.schedulers),

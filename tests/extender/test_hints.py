@@ -136,8 +136,31 @@ async def test_hints_of_pools_and_their_templates_are_read_before_pods_exist(ext
             break
         await asyncio.sleep(0)
     extender.told(NODES)
-    await extender.ask("prioritize", _request("H100 please"))  # no filter before it
+    request = _request(labels={POOL_LABEL: "chat"})
+    await extender.ask("prioritize", request)  # no filter before it
     assert await _outcomes(extender) == {"counted": 1.0}
+
+
+async def test_a_pools_hint_is_that_of_its_pods_as_long_as_it_stands(extender: Any) -> None:
+    extender.told(NODES)
+    ours, others = ({"labels": {POOL_LABEL: name}} for name in ("chat", "other"))
+    extender.ctx.hints.put_pool(_pool("H100 please"))
+    assert await _chosen(extender, _request(**ours)) == "h"
+    assert await _chosen(extender, _request(**others)) == "a"
+    assert await _chosen(extender, _request("prefer T4", **ours)) == "t"  # its template's own
+    extender.ctx.hints.put_pool(_pool("prefer T4"))
+    assert await _chosen(extender, _request(**ours)) == "t"
+    extender.ctx.hints.put_pool(_pool())
+    assert await _chosen(extender, _request(**ours)) == "a"
+
+
+async def test_intents_by_hand_on_a_pool_count_before_its_text(extender: Any) -> None:
+    extender.told(NODES)
+    pool = _pool("H100 please")
+    intents = json.dumps({"intents": [{"class": "Accelerator", "target": "t4"}]})
+    pool.metadata.annotations[HINT_INTENTS_ANNOTATION] = intents
+    extender.ctx.hints.put_pool(pool)
+    assert await _chosen(extender, _request(labels={POOL_LABEL: "chat"})) == "t"
 
 
 async def test_what_a_model_read_for_a_pool_counts_for_its_pods_alone(extender: Any) -> None:
@@ -154,11 +177,11 @@ async def test_what_a_model_read_for_a_pool_counts_for_its_pods_alone(extender: 
         "status": {"hint": hint},
     }
     extender.ctx.hints.put_pool(msgspec.json.decode(json.dumps(body), type=PoolObject))
-    assert await _chosen(extender, _request(text, labels={POOL_LABEL: "chat"})) == "t"
-    assert await _chosen(extender, _request(text, labels={POOL_LABEL: "other"})) == "h"
+    assert await _chosen(extender, _request(labels={POOL_LABEL: "chat"})) == "t"
+    assert await _chosen(extender, _request(text, labels={POOL_LABEL: "chat"})) == "h"
     assert await _chosen(extender, _request(text)) == "h"
     extender.ctx.hints.drop_pool(_pool())
-    assert await _chosen(extender, _request(text, labels={POOL_LABEL: "chat"})) == "h"
+    assert await _chosen(extender, _request(labels={POOL_LABEL: "chat"})) == "a"
 
 
 async def test_a_flood_of_hints_waits_in_bounded_room() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from moorage_crds.hint_status import MAX_INTENTS, MAX_NOT_UNDERSTOOD, HintIntent, HintStatus
+from moorage_crds.names import HINT_INTENTS_ANNOTATION
 from moorage_operator.services.hint_reading import HintReader, ReadHint
 from moorage_operator.services.rate import Rates
 from moorage_policies.errors import BadInputError, UnavailableError
@@ -61,6 +63,35 @@ async def test_a_hint_that_means_nothing_is_told_once(
     condition = bench.condition("HintUnderstood")
     assert (condition["status"], condition["reason"]) == ("False", reason)
     assert bench.condition("Valid")["status"] == "True"  # the hint spoils nothing else
+
+
+async def test_intents_by_hand_on_the_pool_count_before_its_text(bench: Any, new_pool: Any) -> None:
+    pool = new_pool(hints="prefer H100")
+    form = {"intents": [{"class": "Accelerator", "target": "t4"}]}
+    pool["metadata"]["annotations"] = {HINT_INTENTS_ANNOTATION: json.dumps(form)}
+    bench.apply_pool(pool)
+    await bench.settle()
+    hint = bench.pool()["status"]["hint"]
+    assert (hint["parser"], hint["intents"]) == ("Hand", form["intents"])
+    condition = bench.condition("HintUnderstood")
+    assert (condition["status"], condition["reason"]) == ("True", "ByHand")
+    assert bench.warnings == []
+
+
+async def test_unusable_intents_on_the_pool_are_told_and_the_text_counts(
+    bench: Any, new_pool: Any
+) -> None:
+    pool = new_pool(hints="prefer H100")
+    written = '{"intents": [{"class": "Accelerator", "evict": true}]}'
+    pool["metadata"]["annotations"] = {HINT_INTENTS_ANNOTATION: written}
+    bench.apply_pool(pool)
+    await bench.settle()
+    hint = bench.pool()["status"]["hint"]
+    assert intents_from_json(hint["intents"]) == parse_hint("prefer H100").intents
+    assert bench.condition("HintUnderstood")["reason"] == "IntentsUnusable"
+    [(name, reason, message)] = bench.warnings
+    assert (name, reason) == ("llama", "HintIntentsUnusable")
+    assert "unknown evict" in message
 
 
 async def test_a_pool_without_a_hint_says_nothing_of_hints(bench: Any, new_pool: Any) -> None:

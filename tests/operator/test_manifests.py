@@ -104,8 +104,8 @@ def build(manifest: Json, index: int = 0) -> tuple[GPUInferencePool, Json]:
     return pool, build_pod_template(pool, role, role.accelerators[index], H100)
 
 
-def test_pods_get_scheduler_devices_class_and_hint(new_pool: Make) -> None:
-    _, template = build(new_pool(priorityClassName="high", hints="near the store"))
+def test_pods_get_scheduler_devices_and_class(new_pool: Make) -> None:
+    _, template = build(new_pool(priorityClassName="high"))
     spec = template["spec"]
     assert spec["schedulerName"] == "moorage-scheduler"
     assert spec["priorityClassName"] == "high"
@@ -119,7 +119,11 @@ def test_pods_get_scheduler_devices_class_and_hint(new_pool: Make) -> None:
         "moorage.dev/role": "server",
         "moorage.dev/accelerator-class": "H100-80GB",
     }
-    assert template["metadata"]["annotations"] == {"moorage.dev/hint": "near the store"}
+
+
+def test_another_hint_of_the_pool_replaces_no_pod(new_pool: Make) -> None:
+    templates = [build(new_pool(hints=hint))[1] for hint in ("", "near the store", "avoid spot")]
+    assert templates[0] == templates[1] == templates[2]
 
 
 def test_what_the_template_says_stands(new_pool: Make, new_role: Make) -> None:

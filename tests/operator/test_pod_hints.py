@@ -31,7 +31,6 @@ class Door:
         self.patches: list[tuple[str, dict[str, Any]]] = []
         self.warnings: list[tuple[str, str]] = []
         self.counts: list[str] = []
-        self.pools: dict[tuple[str, str], str] = {}
         self.off = False
         self.leads = True
         self.refuse = False
@@ -39,7 +38,6 @@ class Door:
             self,
             self._warn,
             HintReader(lambda: 0.0, lambda _: None, Silent()),
-            pool_hint=self.pools.get,
             is_off=lambda: self.off,
             leads=lambda: self.leads,
             schedulers={OURS},
@@ -168,12 +166,11 @@ async def test_replicas_of_one_owner_bring_one_warning(door: Door) -> None:
     assert door.counts == ["NothingUnderstood"] * 5
 
 
-async def test_pods_of_a_pool_are_left_to_the_pools_status(door: Door) -> None:
+async def test_pods_of_a_pool_are_answered_only_for_hints_of_their_own(door: Door) -> None:
     labels = {"moorage.dev/pool": "chat"}
-    door.pools["team", "chat"] = TEXT
-    await door.answer(make_pod(labels=labels))
+    await door.answer(make_pod(None, labels=labels))
     assert (door.patches, door.counts) == ([], [])
-    await door.answer(make_pod("avoid T4", labels=labels))  # its template says something else
+    await door.answer(make_pod("avoid T4", labels=labels))  # its template says it
     assert len(door.patches) == 1
 
 

@@ -71,6 +71,7 @@ class Pools:
         *,
         priority: str = "story-low",
         accelerator: str = "H100-80GB",
+        hints: str = "",
     ) -> None:
         """Apply a pool of roles, each with (replicas, GPUs)."""
         container = {"name": "engine", "image": "none"}
@@ -81,6 +82,7 @@ class Pools:
             "spec": {
                 "model": {"name": "m", "engine": "vllm"},
                 "priorityClassName": priority,
+                "hints": hints,
                 "roles": [
                     {
                         "name": role,
@@ -204,6 +206,29 @@ def test_prefill_replicas_of_four_share_one_node_and_leave_the_others_whole(
     pools.apply("chat", {"worker": (2, 4)})
     eventually(lambda: pools.ready("chat", 2), what="chat is Ready", within_s=60)
     assert len({pod["spec"]["nodeName"] for pod in pools.pods("chat")}) == 1
+
+
+def test_another_hint_leads_new_pods_elsewhere_and_replaces_none(
+    pools: Pools, eventually: Eventually
+) -> None:
+    where = ("gpu-0002", "gpu-0000", "gpu-0001")
+    seats: dict[str, str] = {}
+    for count, node in enumerate(where, 1):
+        hint = f"it is very important to run on node {node}"
+        pools.apply("chat", {"worker": (count, 1)}, hints=hint)
+        eventually(lambda count=count: pools.ready("chat", count), what="chat is Ready")
+        told = pools.status("chat")["hint"]["intents"]
+        assert [intent["target"] for intent in told] == [f"hostname={node}"]
+        now = {pod["metadata"]["uid"]: pod["spec"]["nodeName"] for pod in pools.pods("chat")}
+        assert now.items() >= seats.items()  # every pod is still there
+        assert [now[uid] for uid in now.keys() - seats.keys()] == [node]
+        seats = now
+    pools.apply("chat", {"worker": (3, 1)}, hints="spread over zones")
+    eventually(
+        lambda: pools.status("chat")["hint"]["intents"][0]["class"] == "Spread",
+        what="the other hint is told",
+    )
+    assert {pod["metadata"]["uid"] for pod in pools.pods("chat")} == seats.keys()
 
 
 def test_a_high_pool_preempts_just_enough_of_a_low_one(

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from moorage_crds.convert import to_pod
-from moorage_crds.names import HINT_ANNOTATION, POOL_LABEL, SCHEDULER_NAME
+from moorage_crds.names import POOL_LABEL, SCHEDULER_NAME
 from moorage_crds.objects import PodObject
 from moorage_crds.pool import Accelerator, GPUInferencePool, Role
 from moorage_crds.quantities import to_units
@@ -25,6 +25,9 @@ def build_pod_template(
 ) -> Json:
     """Return the complete template of the role's pods on this class.
 
+    The pool's hint is no part of it: the extender reads it from the pool, so that another hint
+    replaces no pod.
+
     Raises:
         BadInputError: the template contradicts the pool; names the field.
     """
@@ -34,8 +37,6 @@ def build_pod_template(
         **meta.get("labels", {}),
         **class_labels(pool.metadata.name, role.name, accelerator.class_),
     }
-    if pool.spec.hints:
-        meta["annotations"] = {HINT_ANNOTATION: pool.spec.hints, **meta.get("annotations", {})}
     spec: Json = dict(template["spec"])
     spec.setdefault("schedulerName", SCHEDULER_NAME)
     if pool.spec.priority_class_name:

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from moorage_crds.conditions import HINT_UNDERSTOOD
+from moorage_crds.names import HINT_INTENTS_ANNOTATION
 from moorage_operator.manifests.templates import Json
 from moorage_operator.services.conditions import Finding
 from moorage_policies.errors import BadInputError, UnavailableError
 from moorage_policies.hints import (
     HintBook,
     HintSource,
+    Origin,
     ParsedHint,
     Reading,
     Refusal,
@@ -25,7 +27,9 @@ from moorage_policies.hints import (
 )
 from moorage_policies.ports import Clock, Reporter
 
-LOCAL, MODEL = "Local", "LanguageModel"
+LOCAL, MODEL, HAND = "Local", "LanguageModel", "Hand"
+BY_HAND = "ByHand"
+"""Outcome of intents that somebody wrote instead of a hint's reading."""
 MAX_WAITING = 1000
 """Texts that wait for the model at most, and who waits for each; one more is left to our parser."""
 HELD_S = 30.0
@@ -66,15 +70,27 @@ class Limit(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReadHint:
-    """A hint and what it was understood as."""
+    """A hint and what it was understood as.
+
+    Args:
+        text: the hint.
+        hint: what it means.
+        parser: who read it.
+        problem: why intents written by hand do not count, empty when nothing is wrong with them.
+    """
 
     text: str
     hint: ParsedHint
     parser: str = LOCAL
+    problem: str = ""
 
     @property
     def outcome(self) -> str:
         """Return how well it was understood, as one word for programs."""
+        if self.problem:
+            return "IntentsUnusable"
+        if self.parser == HAND:
+            return BY_HAND
         if self.hint.refusal is not None:
             return self.hint.refusal.value
         if not self.hint.intents:
@@ -91,18 +107,33 @@ class ReadHint:
 
     def to_finding(self) -> Finding:
         """Return the condition that tells people."""
-        holds = self.outcome == "Understood"
+        holds = self.outcome in {"Understood", BY_HAND}
         return Finding(HINT_UNDERSTOOD, holds=holds, reason=self.outcome, message=self.describe())
 
     def describe(self) -> str:
         """Return how well it was understood, for people."""
+        if self.problem:
+            return f"{HINT_INTENTS_ANNOTATION}: {self.problem}; the hint's text counts instead"
+        return self._describe_hint()
+
+    def _describe_hint(self) -> str:
         if self.hint.refusal is not None:
             return f"the hint {_REFUSED[self.hint.refusal]}; it changes nothing"
         count = len(self.hint.intents)
+        if self.parser == HAND:
+            return f"{count} intent{'' if count == 1 else 's'}, written by hand"
         told = f"{count} intent{'' if count == 1 else 's'}" if count else "no intent was found"
         if not self.hint.not_understood:
             return told if count else f"{told}; `moorage hints parse` shows what is understood"
         return f"{told}; not understood: {'; '.join(self.hint.not_understood)}"
+
+
+def read_by_hand(text: str, written: str) -> ReadHint | None:
+    """Return what intents that stand beside a text mean, ``None`` where they are not about it."""
+    reading = read_hint(HintSource(text, written))
+    if reading.problem or reading.origin is Origin.WRITTEN:
+        return ReadHint(text, reading.hint, LOCAL if reading.problem else HAND, reading.problem)
+    return None
 
 
 class HintReader:

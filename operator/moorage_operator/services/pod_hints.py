@@ -1,4 +1,4 @@
-"""Hints of pods that no pool speaks for: what they were understood as goes onto the pod."""
+"""Hints that stand on pods: what they were understood as goes onto the pod."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import msgspec
 
 from moorage_cluster.errors import ApiError
 from moorage_cluster.events import Subject
-from moorage_crds.names import HINT_ANNOTATION, HINT_INTENTS_ANNOTATION, PODS, POOL_LABEL
+from moorage_crds.names import HINT_ANNOTATION, HINT_INTENTS_ANNOTATION, PODS
 from moorage_crds.objects import ObjectMeta, Wire
 from moorage_operator.services.announcing import Tell
-from moorage_operator.services.hint_reading import HintReader
+from moorage_operator.services.hint_reading import BY_HAND, HintReader, read_by_hand
 from moorage_operator.services.writing import Requests
-from moorage_policies.hints import HintSource, read_hint, read_written, text_digest
+from moorage_policies.hints import read_written, text_digest
 from moorage_policies.ports import Reporter
 
 MAX_WAITING = 10_000
@@ -44,7 +44,6 @@ class PodHints:
         session: the session.
         tell: writes events.
         reader: reads hints.
-        pool_hint: returns the hint of a pool by namespace and name, ``None`` without the pool.
         is_off: whether the cluster's policy switches hints off.
         leads: whether this process leads.
         schedulers: names of the schedulers that call our extender.
@@ -58,7 +57,6 @@ class PodHints:
         tell: Tell,
         reader: HintReader,
         *,
-        pool_hint: Callable[[tuple[str, str]], str | None],
         is_off: Callable[[], bool],
         leads: Callable[[], bool],
         schedulers: Collection[str],
@@ -68,7 +66,6 @@ class PodHints:
         self._session = session
         self._tell = tell
         self._reader = reader
-        self._pool_hint = pool_hint
         self._is_off = is_off
         self._leads = leads
         self._schedulers = schedulers
@@ -118,9 +115,6 @@ class PodHints:
         meta = pod.metadata
         text = meta.annotations.get(HINT_ANNOTATION, "")
         written = meta.annotations.get(HINT_INTENTS_ANNOTATION, "")
-        pool = (meta.namespace, meta.labels.get(POOL_LABEL, ""))
-        if not written and self._pool_hint(pool) == text:
-            return  # the pool's status tells
         if pod.spec.scheduler_name not in self._schedulers:
             ours = " or ".join(sorted(self._schedulers))
             await self._warn(
@@ -135,13 +129,12 @@ class PodHints:
             await self._answer_ours(pod, text, written)
 
     async def _answer_ours(self, pod: PendingPod, text: str, written: str) -> None:
-        problem = read_hint(HintSource(text, written)).problem
-        if problem:
-            message = f"{HINT_INTENTS_ANNOTATION}: {problem}; the hint's text counts instead"
-            await self._warn(pod, "IntentsUnusable", message)
+        by_hand = read_by_hand(text, written)
+        if by_hand is not None and by_hand.problem:
+            await self._warn(pod, by_hand.outcome, by_hand.describe())
             return
         if not text:
-            self._count("ByHand")
+            self._count(BY_HAND)
             return
         read = self._reader.read(pod.metadata.namespace, text, lambda: self.notice(pod))
         if read.hint.refusal is not None or not read.hint.intents:
@@ -152,7 +145,7 @@ class PodHints:
         if written == ours:
             return
         if written and self._is_by_hand(text, written):
-            self._count("ByHand")
+            self._count(BY_HAND)
             return
         self._count(read.outcome)
         await self._annotate(pod, ours)

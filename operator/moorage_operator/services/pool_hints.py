@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from moorage_cluster.events import Subject
 from moorage_crds.conditions import HINT_UNDERSTOOD
-from moorage_crds.names import POOLS
+from moorage_crds.names import HINT_INTENTS_ANNOTATION, POOLS
 from moorage_crds.pool import GPUInferencePool
 from moorage_operator.services.announcing import Tell
-from moorage_operator.services.hint_reading import HintReader, ReadHint
+from moorage_operator.services.hint_reading import BY_HAND, HintReader, ReadHint, read_by_hand
 from moorage_operator.services.pool_pods import PoolKey
 
-UNDERSTOOD = ("Understood", "PartlyUnderstood")
+UNDERSTOOD = ("Understood", "PartlyUnderstood", BY_HAND)
 
 
 class PoolHints:
@@ -44,8 +44,12 @@ class PoolHints:
     def read(self, pool: GPUInferencePool) -> ReadHint | None:
         """Return what the pool's hint means, ``None`` without one or where hints are off."""
         text = pool.spec.hints
-        if not text or self._is_off():
+        written = pool.metadata.annotations.get(HINT_INTENTS_ANNOTATION, "")
+        if not (text or written) or self._is_off():
             return None
+        by_hand = read_by_hand(text, written) if written else None
+        if by_hand is not None:
+            return by_hand
         if pool.status.hint is not None:
             self._reader.adopt(text, pool.status.hint.manifest())
         key = (pool.metadata.namespace, pool.metadata.name)

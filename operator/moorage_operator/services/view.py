@@ -6,10 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import msgspec
-
 from moorage_crds.names import DEPLOYMENTS
-from moorage_crds.objects import Wire
 from moorage_operator.children import Child
 from moorage_operator.services.facts import PoolFacts
 from moorage_operator.services.plan_book import PlanBook
@@ -38,14 +35,6 @@ class PoolRecord:
     generation: int
     is_terminating: bool
     body: bytes
-
-
-class _HintedSpec(Wire):
-    hints: str = ""
-
-
-class _Hinted(Wire):
-    spec: _HintedSpec = msgspec.field(default_factory=_HintedSpec)
 
 
 class ClusterView:
@@ -84,13 +73,6 @@ class ClusterView:
     def pool(self, key: PoolKey) -> PoolRecord | None:
         """Return a pool, ``None`` when there is none."""
         return self._pools.get(key)
-
-    def hint_of(self, key: PoolKey) -> str | None:
-        """Return the hint of a pool, ``None`` when there is no such pool."""
-        record = self._pools.get(key)
-        if record is None:
-            return None
-        return msgspec.json.decode(record.body, type=_Hinted).spec.hints
 
     def pools(self) -> Mapping[PoolKey, PoolRecord]:
         """Return all pools."""
