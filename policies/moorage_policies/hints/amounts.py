@@ -26,6 +26,7 @@ _DEFAULT_RESOURCES = {
     "usd_per_h": "price",
     "watts": "power",
 }
+_HALF = 50.0
 _MOMENTS = {"ns", "us", "ms", "s"}
 """Units in which no node counts its age."""
 _COUNTED_IN = {"cpu": "cores", "gpu": "gpus", "pods": "pods"}
@@ -43,6 +44,8 @@ def _amount(found: Found) -> list[Intent] | None:
     number = number_of(found["n"])
     if resource is None or unit is None or number is None:
         return None
+    if {token.tag for token in found.whole} == {"NUM", "REPLICA"}:
+        return []  # "we run two replicas": how many there are is no wish
     if not fits(resource, unit):
         return []
     quantity = Quantity(resource, op_of(found), number, unit, _measure(found, resource))
@@ -103,6 +106,8 @@ def _sized_vendor(found: Found) -> list[Intent] | None:
 def _full(found: Found) -> list[Intent] | None:
     """At most 80 % full, at least half empty."""
     number, unit = number_of(found["n"]), unit_of(found)
+    if found["state"][0].text.startswith("half "):
+        number, unit = _HALF, "percent"
     if number is None or unit != "percent":
         return None
     measure: Measure = "Free" if found["state"][0].tag == "IDLE" else "Used"
@@ -286,6 +291,11 @@ _BEFORE = "(?:WITH|IN|OF|RUNS|NODES|DET)*"
 
 BOUNDED_QUALITIES: tuple[Rule, ...] = (
     rule(
+        f"(?:OLD|UPFOR|NEW|COST|CHEAP|ENERGY)+{_LINK}BETWEEN<low:NUM>(?:UNIT|MONEY)?(?:AND|TO)"
+        "<high:NUM>(?:UNIT|MONEY)?(?:AGO|OLD|NEW|PERHOUR)*",
+        _between,
+    ),
+    rule(
         f"(?:OLD|UPFOR|NEW)+(?:OF|FOR|IS|FILL|DET)*{_OP}DET*<n:(?:NUM|NUMPLUS)?>UNIT{_AFTER}(?:AGO|OLD|NEW)*",
         _age,
     ),
@@ -306,6 +316,9 @@ RULES: tuple[Rule, ...] = (
         _sized_vendor,
     ),
     rule(f"{_OP}DET*<n:NUM|NUMPLUS>UNIT?<state:BUSY|IDLE>", _full),
+    rule("<op:(?:GE|LE)+>DET*<state:BUSY|IDLE>(?!NODES)", _full),
+    rule("<thing:UNIT><op:(?:GE|LE|EQ)+>DET*<n:NUM|NUMPLUS>(?!UNIT)", _amount),
+    rule(f"USED+{_LINK}<op:(?:GE|LE|EQ)+>DET*{_N}{_AFTER}", _amount),
     rule(
         "(?:BETWEEN|OF)<low:NUM>UNIT?(?:AND|TO)<high:NUM>UNIT?" + f"{_GLUE}(?:{_THING})?{_STATE}",
         _between,

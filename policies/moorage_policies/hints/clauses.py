@@ -51,12 +51,14 @@ class Clause:
         hedges: tags of its hedges.
         dropped: words that change nothing: reasons, conditions, contrasts.
         default: the weight without a hedge of its own.
+        continues: whether its sentence said something before.
     """
 
     tokens: list[Token]
     hedges: set[str] = field(default_factory=set)
     dropped: list[Token] = field(default_factory=list)
     default: Weight = Weight.MEDIUM
+    continues: bool = False
 
     @property
     def weight(self) -> Weight:
@@ -108,6 +110,8 @@ def _clauses(sentence: Sequence[Token]) -> list[Clause]:
         else:
             _add(part, clauses, waiting, default)
             waiting = []
+    if waiting and clauses:
+        clauses[-1].hedges |= _hedges(waiting)
     return clauses
 
 
@@ -243,7 +247,7 @@ def _join_hollow(part: list[Token], clauses: list[Clause], waiting: list[Token])
     if said is not None and part[0].tag == "COLON" and any(t.tag in _TURNING for t in part):
         said.tokens.extend(part[1:])
         return waiting
-    if said is None or part[0].tag == "COLON" or _announces(part):
+    if waiting or said is None or part[0].tag == "COLON" or _announces(part) or _introduces(part):
         return waiting + part
     said.hedges |= _hedges(part)
     said.tokens.extend(part)
@@ -253,6 +257,11 @@ def _join_hollow(part: list[Token], clauses: list[Clause], waiting: list[Token])
 def _announces(part: Sequence[Token]) -> bool:
     """Return whether a fallback speaks of what follows ("failing that, …")."""
     return any(token.tag == "FALLBACK" and not token.text.startswith(_TRAILING) for token in part)
+
+
+def _introduces(part: Sequence[Token]) -> bool:
+    """Return whether this is the "and, if possible," of what follows."""
+    return part[-1].tag == "AND" or (len(part) > 1 and part[0].tag == "AND" and part[1].tag in _LOW)
 
 
 def _closes_list(part: Sequence[Token], before: Clause) -> bool:
@@ -292,7 +301,7 @@ def _add(part: list[Token], clauses: list[Clause], waiting: list[Token], default
     cut = part[0].tag in {"BUT", "COLON", "FALLBACK", "REASON", "CONDITION"}
     if own or waiting or cut or not said:
         body = [*waiting, *(part[1:] if part[0].tag in _SEPARATORS - {"FALLBACK"} else part)]
-        clauses.append(Clause(body, _hedges(body), default=default))
+        clauses.append(Clause(body, _hedges(body), default=default, continues=said))
     else:
         clauses[-1].tokens.extend(part)
         clauses[-1].hedges |= _hedges(part)

@@ -22,6 +22,7 @@ from moorage_policies.hints.intent import (
     Weight,
 )
 from moorage_policies.hints.language import is_english
+from moorage_policies.hints.names import targets_of
 from moorage_policies.hints.neighbours import SAME_AS_BEFORE
 from moorage_policies.hints.patterns import Rule, find_at, letters
 from moorage_policies.hints.tokens import Token, tokenise
@@ -40,6 +41,8 @@ RULES: tuple[Rule, ...] = (
 _OF_PODS = {IntentClass.CO_LOCATION, IntentClass.ANTI_AFFINITY, IntentClass.NETWORK}
 _OF_NODES = {"FEATURE", "ACCEL", "VENDOR", "ZONE", "REGION", "INSTANCE", "DOMAIN"}
 _NEGATORS = {"NOT", "NEVER", "AVOID"}
+_LACKING = {"without", "lack", "lacks", "lacking", "free of"}
+"""Negations that take back one before them ("no nodes without NVMe")."""
 _CLOSING = {"LOW", "HIGH", "FILL", "COMMA", "FALLBACK", "PREFER", "STOP", "IS", "DET"}
 _REPORTED = {"NAME", "NUM", "NUMPLUS", "SELECTOR", "UNIT"}
 _WEIGHTS = tuple(Weight)
@@ -72,6 +75,8 @@ def _parse(tokens: Sequence[Token]) -> ParsedHint:
     unknown: list[str] = []
     for clause in clauses_of(tokens):
         said, missed = _Reading(clause).read()
+        if not said and intents and clause.continues:
+            said, missed = _further(clause, intents[-1]) or (said, missed)
         intents.extend(_resolve(said, intents))
         unknown.extend(missed)
     kept = _strongest(intents)
@@ -101,6 +106,26 @@ def _resolve(said: Iterable[Intent], before: Sequence[Intent]) -> list[Intent]:
         resolved.append(intent)
         named = intent.target if intent.kind in _OF_PODS and intent.target else named
     return resolved
+
+
+def _further(clause: Clause, before: Intent) -> tuple[list[Intent], list[str]] | None:
+    """Return "and ideally also to the queue" as more of what was wished before, if it is that."""
+    linked = any(token.tag in _LINKS for token in clause.tokens[:4])
+    if before.kind not in _OF_PODS or not (linked or "LOW" in clause.hedges):
+        return None
+    start = next((i for i, t in enumerate(clause.tokens) if t.tag not in _BEFORE_NAMES), 0)
+    named = clause.tokens[start:]
+    while named and named[-1].tag in _BEFORE_NAMES:
+        named = named[:-1]
+    if not named or any(token.tag not in _NAMING for token in named):
+        return None
+    wish = replace(before, quantity=None, weight=clause.weight)
+    return [replace(wish, target=target) for target in targets_of(named)], []
+
+
+_LINKS = {"TO", "OF", "WITH"}
+_BEFORE_NAMES = {*_LINKS, "LOW", "HIGH", "FILL", "DET", "AND", "COMMA", "PREFER"}
+_NAMING = {"NAME", "PODS", "DET", "AND", "COMMA", "NS", "NAMED", "SELECTOR"}
 
 
 def _bounded_like(intent: Intent, before: Sequence[Intent]) -> list[Intent]:
@@ -142,6 +167,7 @@ class _Reading:
     negator_tag: str = ""
     negated_at: int = -1
     list_from: int = 0
+    cancelled: bool = False
     said_since: bool = True
     ignoring: bool = False
     ignored_at: int = -1
@@ -167,7 +193,14 @@ class _Reading:
         tokens = self.clause.tokens
         for candidate in RULES:
             negative = self.negative and (candidate.carries or self.negated_at >= self.list_from)
-            match = find_at(candidate, text, tokens, at, negator=self.negator if negative else "")
+            match = find_at(
+                candidate,
+                text,
+                tokens,
+                at,
+                negator=self.negator if negative else "",
+                cancelled=self.cancelled,
+            )
             if match is None:
                 continue
             found, end = match
@@ -178,7 +211,7 @@ class _Reading:
                 self.unknown.append(f"{at}:{' '.join(token.text for token in found.whole)}")
             elif not self.ignoring:
                 self.intents.extend(intents)
-            self.said_since = True
+            self.said_since, self.cancelled = True, False
             self._carry_away(found.whole, end)
             return end
         return None
@@ -219,9 +252,15 @@ class _Reading:
 
     def _negate(self, token: Token, at: int) -> None:
         again = self.negative and not self.said_since and self.negated_at >= self.list_from
-        self.negative = not (again and token.tag == "AVOID")
+        lacking = token.text in _LACKING or self._is_with_no(at)
+        self.cancelled = again and (token.tag == "AVOID" or lacking)
+        self.negative = not self.cancelled
         self.negator, self.negated_at, self.said_since = token.text, at, False
         self.negator_tag = token.tag
+
+    def _is_with_no(self, at: int) -> bool:
+        words = self.clause.tokens
+        return words[at].text == "no" and at > 0 and words[at - 1].tag in {"WITH", "RUNS"}
 
     def _find_passive(self) -> int:
         """Take note of a closing "should be avoided", which covers all before; return its place."""
@@ -229,7 +268,7 @@ class _Reading:
         at = len(tags) - 1
         while at > 0 and tags[at] in _CLOSING:
             at -= 1
-        if at < 1 or tags[at] not in {"AVOID", "NOT"} or any(tag in _NEGATORS for tag in tags[:at]):
+        if at < 1 or tags[at] not in _NEGATORS or any(tag in _NEGATORS for tag in tags[:at]):
             return len(tags)
         self._negate(self.clause.tokens[at], 0)
         return at

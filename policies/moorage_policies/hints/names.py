@@ -45,7 +45,8 @@ TARGET = f"(?:{_SINGULAR})"
 """One thing that runs as pods."""
 _NEXT = f"""(?:{_BEFORE}(?:NAME{{1,4}}(?:PODS|REPLICA)*|(?:PODS)?{_SELECTED}|PODS NAME|REPLICA)
     (?!NODES|POOL|NS|DOMAIN|GPU|TOGETHER|APART|WITHREL|PREFER|PLACE))"""
-TARGETS = f"(?:{TARGET}(?!NODES|POOL)(?:(?:COMMA|AND|NOT)+(?:WITH|TO|OF)?{_NEXT}){{0,15}})"
+_THEN = "(?:COMMA|AND)+(?:FILL(?=WITH|TO|OF))?(?:WITH|TO|OF)?"
+TARGETS = f"(?:{TARGET}(?!NODES|POOL)(?:{_THEN}{_NEXT}){{0,15}})"
 """One or more such things, listed."""
 
 _LEVELLED = {"PODS", "REPLICA", "DET", "OTHER", "OF", "TO", "WITH", "IN", "NS", "NAMED", "LABELLED"}
@@ -58,7 +59,7 @@ def targets_of(tokens: Sequence[Token]) -> list[str]:
     for token in tokens:
         if token.tag in {"COMMA", "AND", "NOT", "DIFFERENT"}:
             things.append([])
-        else:
+        elif things[-1] or token.tag != "FILL":
             things[-1].append(token)
     if tokens and tokens[-1].text == "namespaces":
         return [

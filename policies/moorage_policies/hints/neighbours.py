@@ -27,19 +27,31 @@ _ALONE_MEANS_SPREAD = ("spread", "scatter", "dispers", "distribut", "fan", "stag
 
 
 def domain_key(tokens: Sequence[Token]) -> str:
-    """Return the topology key that these words name; ``hostname`` without any."""
-    for token in tokens:
-        if token.tag == "DOMAIN":
-            return token.value
-        if token.tag == "NAME" and "/" in token.text:
-            return token.text
-    return HOSTNAME
+    """Return the topology key that these words name first; ``hostname`` without any."""
+    return domain_keys(tokens)[0]
+
+
+def domain_keys(tokens: Sequence[Token]) -> list[str]:
+    """Return each topology key that these words name, ``hostname`` without any."""
+    keys = [
+        token.value if token.tag == "DOMAIN" else token.text
+        for token in tokens
+        if token.tag == "DOMAIN" or (token.tag == "NAME" and "/" in token.text)
+    ]
+    hosts = any(token.tag in {"NODES", "SERVER"} for token in tokens)
+    listed = hosts and keys and any(token.tag == "AND" for token in tokens)
+    return list(dict.fromkeys([*keys, HOSTNAME] if listed else keys)) or [HOSTNAME]
 
 
 def _together(found: Found, targets: Sequence[str], key: str = HOSTNAME) -> list[Intent]:
     if not found.negative:
-        return [Intent(IntentClass.CO_LOCATION, target=t, topology_key=key) for t in targets]
+        return share(targets, key)
     return apart(targets, key)
+
+
+def share(targets: Sequence[str], key: str = HOSTNAME) -> list[Intent]:
+    """Return the wish to share a domain."""
+    return [Intent(IntentClass.CO_LOCATION, target=t, topology_key=key) for t in targets]
 
 
 def apart(targets: Sequence[str], key: str = HOSTNAME) -> list[Intent]:
@@ -96,7 +108,7 @@ def _named_sharing(found: Found) -> list[Intent] | None:
         return None
     if found["no"] or found.negative:
         return apart(targets, key)
-    return [Intent(IntentClass.CO_LOCATION, target=t, topology_key=key) for t in targets]
+    return share(targets, key)
 
 
 def _named(found: Found) -> list[str]:
@@ -136,10 +148,10 @@ def _self_together(found: Found) -> list[Intent]:
 
 
 def _together_or_spread(found: Found, *, spread: bool) -> list[Intent]:
-    key = domain_key(found["domain"])
+    keys = domain_keys(found["domain"])
     if spread:
-        return [Intent(IntentClass.SPREAD, topology_key=key)]
-    return [Intent(IntentClass.CO_LOCATION, target=SELF, topology_key=key)]
+        return [Intent(IntentClass.SPREAD, topology_key=key) for key in keys]
+    return [intent for key in keys for intent in share([SELF], key)]
 
 
 def _spread_alone(found: Found) -> list[Intent] | None:
@@ -153,25 +165,31 @@ def _even_load(_found: Found) -> list[Intent]:
 
 
 def _join(found: Found) -> list[Intent]:
-    return _together(found, targets_of(found["targets"]), _key(found))
+    targets = targets_of(found["targets"])
+    return [intent for key in _keys(found) for intent in _together(found, targets, key)]
 
 
-def _key(found: Found) -> str:
-    return domain_key(found["domain"] or found["level"])
+def _keys(found: Found) -> list[str]:
+    return domain_keys(found["domain"] or found["level"])
 
 
 def _away(found: Found) -> list[Intent]:
     targets = targets_of(found["targets"])
     if found.negative:
         return _near(targets)
-    return apart(targets, _key(found))
+    return [intent for key in _keys(found) for intent in apart(targets, key)]
 
 
 def _apart_from(found: Found) -> list[Intent]:
-    targets, key = targets_of(found["targets"]), domain_key(found["domain"])
-    if not found.negative:
-        return apart(targets, key)
-    return [Intent(IntentClass.CO_LOCATION, target=t, topology_key=key) for t in targets]
+    targets = targets_of(found["targets"])
+    wish = share if found.negative else apart
+    return [intent for key in _keys(found) for intent in wish(targets, key)]
+
+
+def _kept_off(found: Found) -> list[Intent] | None:
+    """Batch jobs should not be on our node."""
+    targets = _named(found)
+    return apart(targets, domain_key(found["domain"])) if targets else None
 
 
 def _never_on(found: Found) -> list[Intent]:
@@ -198,9 +216,13 @@ def _unwanted(found: Found) -> list[Intent] | None:
     """Bare pods mean something only after a negation, bare names after one that takes a noun."""
     named = any(token.tag in {"PODS", "REPLICA", "SELECTOR", "OTHER"} for token in found.whole)
     takes_noun = found.negator not in {"not", "never", "must not", "never ever"}
+    targets = targets_of(found["targets"])
+    if found.cancelled and named:
+        return share(targets)
     if not found.negative or not (named or takes_noun):
         return None
-    return apart(targets_of(found["targets"]))
+    said = [token.text for token in found["targets"] if token.tag != "DET"]
+    return None if said in _NO_PODS else apart(targets)  # "never put us on …", "without cpu"
 
 
 def _with(found: Found) -> list[Intent] | None:
@@ -248,14 +270,20 @@ def _within(found: Found) -> list[Intent] | None:
         return None
     op = Op.AT_MOST if not found["op"] else op_of(found)
     quantity = Quantity("latency", op, number, unit)
-    targets = targets_of(found["targets"]) or [ANY]
+    places = [f"{token.tag.lower()}={token.value}" for token in found["known"]]
+    targets = targets_of(found["targets"]) or places or [ANY]
     return [Intent(IntentClass.NETWORK, target=target, quantity=quantity) for target in targets]
 
 
+_NO_PODS = (["us"], ["cpu"], ["memory"], ["ram"])
 _SIBLINGS = ("peers", "siblings", "replicas", "twins", "copies")
 _BOTH = f"{TARGET}(?:(?:COMMA|AND)+(?:{TARGET}|DET|FILL)){{1,3}}"
 """Two things or more, "this" among them, as the subject of a sentence."""
-_DOMAIN = "<domain:(?:DOMAIN|NODES|POOL)+>"
+_FURTHER = (
+    "(?:(?:COMMA|AND)+(?:ACROSS|IN|DET|SAME|DIFFERENT|OTHER|PER|ONE)*(?:DOMAIN|NODES(?!NAME)))"
+)
+"""One more domain of a list ("over zones and racks")."""
+_DOMAIN = f"<domain:(?:DOMAIN|NODES|POOL)+{_FURTHER}*>"
 _LEVEL = (
     "(?:IN|PER|ACROSS)+DET*(?:<level:DOMAIN|NODES>)(?!NAME|NUM|ZONE|REGION|DET|NAMED|NODES|RUNS)"
 )
@@ -264,7 +292,8 @@ _ANY_DOMAIN = "<domain:DOMAIN|NODES|NAME>"
 _OVER = "(?:ACROSS|BETWEEN|GE|IN|PER|TO|OF|DET|OTHER|DIFFERENT|MOST|NUM|SAME|THAN|AND)"
 _OWN = "(?:DET|OTHER|NUM|MOST|PER|ONE|OF|FREE|GE)*(?:REPLICA|PODS)+(?:OF(?:DET|REPLICA|PODS)+)?"
 _DOING = (
-    "(?:OTHER|NOT|NEVER|PLACE|FILL|SHARE|IN|HIGH|PREFER|DET|IS|TO|PACK|TOGETHER|LOW|OF|COLOC|THAN)*"
+    "(?:OTHER|NOT|NEVER|PLACE|FILL|SHARE|IN|HIGH|PREFER|DET|IS|TO|PACK|TOGETHER|LOW|OF|COLOC|THAN|"
+    "LE)*"
 )
 _SAME = "(?:SAME|ONE|SHARE)(?:DET|FILL|SAME)*"
 _NUMBER = "<n:NUM>UNIT?"
@@ -295,7 +324,7 @@ RULES: tuple[Rule, ...] = (
     rule(f"(?:PACK|COLOC)+{_OWN}{_DOING}TOGETHER", _self_together),
     rule(f"ONEPER(?:DET|OTHER|DIFFERENT)*{_DOMAIN}", _spread),
     rule(
-        f"PER(?:REPLICA|PODS|ONE)(?:PLACE|IN|TO|FILL)*(?:DET|DIFFERENT|OTHER)*(?:ALONE|{_DOMAIN})",
+        f"PER(?:REPLICA|PODS|ONE)(?:PLACE|IN|TO|FILL)*(?:DET|DIFFERENT|OTHER)*(?:ALONE|{_DOMAIN}ALONE?)",
         _spread,
     ),
     rule(
@@ -344,7 +373,8 @@ RULES: tuple[Rule, ...] = (
         f"(?:IN)*(?:DIFFERENT|PART)+{_DOMAIN}(?!THAN|OF|WITH|AWAY|TO)(?:(?:FOR|OF)+{_OWN})?",
         _spread,
     ),
-    rule(f"{_OWN}{_DOING}(?:APART|AWAY(?:DET|OTHER)*REPLICA)", _spread),
+    rule(f"{_OWN}{_DOING}(?:APART|AWAY(?:DET|OTHER)*REPLICA)(?:{_OVER}+{_DOMAIN})?", _spread),
+    rule(f"TOGETHER{_OWN}IN+{_SAME}{_DOMAIN}", _self_together),
     rule(f"COLOC{_OWN}", _self_together),
     # sharing
     rule(
@@ -367,6 +397,11 @@ RULES: tuple[Rule, ...] = (
         _named_sharing,
     ),
     rule(f"<targets:{_BOTH}>(?:PLACE|FILL)*APART", _named_apart),
+    rule(
+        f"<targets:{TARGET}>(?:PREFER|HIGH|LOW|FILL)*(?:NOT|NEVER)+(?:PLACE|FILL|IS)*"
+        f"(?:IN|WITHREL|WITH|NEAR|SHARE)+(?:SAME|DET|ONE)*(?:REPLICA|<domain:NODES|DOMAIN>){END}",
+        _kept_off,
+    ),
     rule(f"(?:IN)*SAME{_DOMAIN}(?:THAN|OF|WITH)<that:FILL>{END}", _same_as_that),
     rule(f"(?:IN|DET)*<domain:DOMAIN>(?:OF|WITH)<targets:{TARGETS}>", _join, carries=False),
     rule(
@@ -384,7 +419,7 @@ RULES: tuple[Rule, ...] = (
     ),
     rule(
         f"(?:COLOC|SHARE)+(?:DET|FILL|REPLICA|PODS|NODES)*(?:WITH|TO|IN|OF)+<targets:{TARGETS}>"
-        f"(?:IN*{_SAME}{_DOMAIN})?",
+        f"(?:IN*{_SAME}{_DOMAIN}|{_LEVEL})?",
         _join,
         carries=False,
     ),
@@ -437,6 +472,11 @@ RULES: tuple[Rule, ...] = (
         _within_place,
     ),
     rule(f"LATENCY(?:IS|FILL|PLACE|PREFER|OF|HIGH|LOW|DET)*<op:LE|WITHIN>{_NUMBER}", _within),
+    rule(
+        f"(?:WITHIN|LE){_NUMBER}(?:LATENCY|FILL)?(?:OF|TO|NEAR|AWAY|IN)+<known:ZONE|REGION>",
+        _within,
+    ),
+    rule(f"<targets:{TARGET}>(?:IS|PLACE|PREFER|HIGH|LOW)*WITHIN{_NUMBER}{END}", _within),
     rule(f"{_NUMBER}<op:ORLESS>(?:TO|OF|NEAR|AWAY|LATENCY)+<targets:{TARGETS}>", _within),
     rule(f"<op:LE>{_NUMBER}LATENCY", _within),
     rule("NEAR(?:TO|OF)*(?:DET)*<targets:NAME{1,3}>POOL", _near_pods, carries=False),
@@ -446,7 +486,11 @@ RULES: tuple[Rule, ...] = (
         _near_places,
         carries=False,
     ),
-    rule(f"NEAR(?:NEAR|TO|OF|IN|FILL|RUNS|NODES)*<targets:{TARGETS}>", _near_pods, carries=False),
+    rule(
+        f"NEAR(?:NEAR|TO|OF|IN|FILL|(?:DET|OTHER)*NODES|RUNS)*<targets:{TARGETS}>",
+        _near_pods,
+        carries=False,
+    ),
     rule(f"LATENCY(?:TO|OF|WITH|BETWEEN)+<targets:{TARGETS}>", _near_pods, carries=False),
     rule(f"<targets:{TARGETS}>(?:PLACE|FILL|IS|PREFER|HIGH|LOW)*NEAR{END}", _near_pods),
     rule(f"LATENCY(?:ACROSS|BETWEEN)<targets:{TARGETS}>", _near_pods),

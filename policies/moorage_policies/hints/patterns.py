@@ -31,12 +31,14 @@ class Found:
         whole: all tokens of the match.
         negative: whether a negation covers it.
         negator: the word or phrase of that negation, empty without one.
+        cancelled: whether two negations before it cancel each other.
     """
 
     groups: Mapping[str, Sequence[Token]]
     whole: Sequence[Token]
     negative: bool
     negator: str
+    cancelled: bool = False
 
     def __getitem__(self, group: str) -> Sequence[Token]:
         return self.groups.get(group, ())
@@ -81,7 +83,13 @@ def letters(tokens: Iterable[Token]) -> str:
 
 
 def find_at(
-    rule_: Rule, text: str, tokens: Sequence[Token], at: int, *, negator: str
+    rule_: Rule,
+    text: str,
+    tokens: Sequence[Token],
+    at: int,
+    *,
+    negator: str,
+    cancelled: bool = False,
 ) -> tuple[Found, int] | None:
     """Return the match of a rule that starts at a token and its end, ``None`` without one."""
     found = rule_.pattern.match(text, at)
@@ -92,4 +100,5 @@ def find_at(
         for name, value in found.groupdict().items()
         if value is not None
     }
-    return Found(groups, tokens[at : found.end()], bool(negator), negator), found.end()
+    whole = tokens[at : found.end()]
+    return Found(groups, whole, bool(negator), negator, cancelled), found.end()

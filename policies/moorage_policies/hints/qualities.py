@@ -61,6 +61,7 @@ RULES: tuple[Rule, ...] = (
     rule("(?:LEAST|DET)*STRAND+(?:DET|RES|GPU|AND|USED)*", _strand),
     rule("(?:RES|GPU)+(?:IS|FILL)*STRAND+", _strand),
     rule("(?:MOST|DET|IN)*(?:STABLE|OLD)+(?!ACCEL|GPU|NAME(?!NODES))", _stable),
+    rule("(?:MOST|DET|IN)*STABLE+(?=ACCEL|GPU)", _stable),
     rule("(?:MOST|DET|IN)*NEW+(?!ACCEL|GPU|NAME(?!NODES))", _stable),
     rule("(?:MOST|LEAST|DET|IN)*UNSTABLE+", _unstable),
     rule(

@@ -66,6 +66,7 @@ _NO_NAMES = {
     "NS",
 }
 _PLACES = {"zone", "rack", "region", "switch", "az"}
+_ADA = re.compile(r"\b((?:rtx[ -]?)?[a-z]?\d{4}) ada\b")
 _SPACED_MODEL = re.compile(
     r"\b(mig|rtx|gtx|tpu|gaudi|radeon|instinct) +(?=(?:\d+g\.|[a-z]?\d{3,4}\b|v\d|[23]\b|pro\b))()"
 )
@@ -85,7 +86,25 @@ _CONTRACTIONS = (
         r"\1 not",
     ),
     (re.compile(r"\b(i|we|you|they|it|he|she)'d\b"), r"\1 would"),
+    (re.compile(r"\bit's got\b"), "it has"),
+    (re.compile(r"\bit(?:'s| is) (?=an? (?!must|plus|bonus|requirement|big))"), "this is "),
+    (
+        re.compile(
+            r"\bwe(?:'re| are) "
+            r"(?=(?:doing|running|training|serving|testing|hosting|building|using|benchmarking)\b)"
+        ),
+        "this is ",
+    ),
+    (
+        re.compile(
+            r"\b(?:scale|resize|restart|reboot|upgrade) (?:(?:me|us|it|this|the \w+) )?"
+            r"(?=(?:to|up|down|every|by)\b)"
+        ),
+        "this is ",
+    ),
     (re.compile(r"'(?:s|m|re|ve|ll)\b"), ""),
+    (re.compile(r"\bw/o\b"), "without"),
+    (re.compile(r"(?<![\w/])w/ ?(?=\w)"), "with "),
 )
 
 
@@ -95,9 +114,19 @@ def tokenise(text: str) -> list[Token]:
 
 
 def _reread(tokens: list[Token]) -> list[Token]:
-    """Return the tokens with "any zone but b" and "leave zone b alone" told as avoidance."""
+    """Return the tokens with words told by what stands around them ("any zone but b" avoids)."""
     tags = [token.tag for token in tokens]
     for i, token in enumerate(tokens):
+        if token.text == "nor" and _said_before(tags, i, _TURNING):
+            tokens[i] = Token(token.text, "AND")
+        if token.text == "so" and (tags[i - 1 : i] == ["COMMA"] or _said_before(tags, i, _TELLING)):
+            tokens[i] = Token(token.text, "BUT")
+        if token.text == "runs" and tags[i - 1 : i] == [NAME] and _leads(tags, i) in _TAKE_RUNS:
+            tokens[i] = Token(token.text, NAME)
+        if token.text == "matching" and tags[i + 1 : i + 2] == [NAME]:
+            tokens[i] = Token(token.text, NAME)
+        if token.text in _WHATEVER and tags[i + 1 : i + 2] and tags[i + 1] in _QUALITIES:
+            tokens[i] = Token(token.text, "FILL")
         if token.text == "but" and "OTHER" in tags[max(i - 2, 0) : i]:
             tokens[i] = Token(token.text, "AVOID")
         if token.text in _VERDICTS and i > 0 and _closes(tags, i):
@@ -108,6 +137,23 @@ def _reread(tokens: list[Token]) -> list[Token]:
     return tokens
 
 
+def _said_before(tags: list[str], at: int, which: set[str]) -> bool:
+    """Return whether one of these tags stands before in the same sentence."""
+    start = next((i + 1 for i in range(at - 1, -1, -1) if tags[i] == "STOP"), 0)
+    return bool(which.intersection(tags[start:at]))
+
+
+def _leads(tags: list[str], at: int) -> str:
+    """Return the tag before the words of a name that ends here."""
+    return next((tag for tag in reversed(tags[:at]) if tag not in {NAME, "DET"}), "")
+
+
+_TAKE_RUNS = {"AWAY", "NEAR"}
+_TURNING = {"NOT", "AVOID", "NEVER"}
+_TELLING = {"SUBJECT"}
+_WHATEVER = {"anything", "everything", "any", "all"}
+_QUALITIES = {"LE", "GE", "NOISE", "DEAR", "CHEAP", "BUSY", "UNSTABLE", "NEW", "OLD", "ENERGY"}
+_QUALITIES |= {"IDLE", "STABLE", "QUIET"}
 _VERDICTS = {"no": "AVOID", "yes": "PREFER"}
 
 
@@ -137,7 +183,9 @@ def level(text: str) -> str:
     plain = re.sub(r"\bfor \w+ reasons\b,?", " ", plain)
     plain = re.sub(r"\? (no|yes)\b(?: thanks| thank you)?", r" \1", plain)
     plain = _TITLE.sub(r"\1 ", plain)
+    plain = re.sub(r"\bgive ([^.,;\n]+?) an? (?:wide|broad) berth", r"avoid \1", plain)
     plain = _RANGE.sub(r"\1 to \2", plain)
+    plain = _ADA.sub(r"\1-ada", plain)
     plain = _SPACED_MODEL.sub(r"\1-\2", plain)
     plain = _OWNED_PLACE.sub(r"\2 of \1", plain)
     for pattern, written_out in _CONTRACTIONS:

@@ -11,6 +11,12 @@ from __future__ import annotations
 PHRASES: dict[str, str] = {
     # --- how much it counts (complete list: docs/hint-labels.md) ---
     "LOW": """
+        {would|could|will} {|really |certainly |also |still }be {|a |the |very |really |even
+        |quite |so |an
+        }{nice|nicer|good|great|fine|best|better|ideal|perfect|lovely|wonderful|fantastic
+        |amazing|awesome|brilliant|excellent|neat|cool|sweet|handy|helpful|useful|welcome
+        |preferable|appreciated|bonus}
+        if,
         {low|lower|lowest} prio,
         if possible, where possible, when possible, whenever possible, wherever possible, if at
         all possible, if it is possible, if that is possible, ideally, ideal, maybe, perhaps,
@@ -69,6 +75,7 @@ PHRASES: dict[str, str] = {
         utmost importance, compulsory, obligatory
     """,
     "NEVER": """
+        must {not|never} be {used|chosen|picked|considered|selected|touched},
         never, never ever, under no circumstances, on no account, in no case, by no means, must
         not, must never, must avoid, not under any circumstances, on no condition, at no time,
         absolutely no, absolutely not, strictly no, strictly not, definitely not, must not be,
@@ -80,6 +87,9 @@ PHRASES: dict[str, str] = {
         lack~, free of, free from, nowhere, zero, not any
     """,
     "AVOID": """
+        {not|never} {be |to be |ever be }{used|chosen|picked|considered|selected|touched|used at
+        all}, would be {terrible|bad|awful|a disaster|a
+        problem|problematic|horrible|dreadful|fatal|disastrous|unacceptable|a bad idea},
         {is|are} {bad|useless|terrible|awful|unwelcome|problematic|a problem|a bad idea|no use|too
         small|too old|too slow|too weak|too big|too expensive|overkill|inadequate} {|for us|for me
         |for this|for it|here},
@@ -99,6 +109,7 @@ PHRASES: dict[str, str] = {
         discourage~, keep well off, out of, stay out
     """,
     "PREFER": """
+        even better, better still,
         nothing {but|except|other than}, {avoid|exclude|reject|skip} {everything|anything|all}
         {except|except for|but|other than},
         pref, prefs, prefer~, preference for, preference, preferably, preferable, preference is,
@@ -123,6 +134,8 @@ PHRASES: dict[str, str] = {
     """,
     # --- verbs with a meaning of their own ---
     "SPREAD": """
+        {fan|spread|scatter|split|stretch} {them|us|it|the replicas|replicas|the pods|our
+        replicas|our pods|pods} out,
         cross~, span~, straddle~, diversity, diverse over, spread~, spread out, scatter~,
         distribute~, disperse~, fan out, fanned out, fan~ out, diversify, diversified,
         diversify~, evenly distributed, evenly spread, stripe~, spreading out, split~, divide~,
@@ -159,6 +172,7 @@ PHRASES: dict[str, str] = {
         knock out all
     """,
     "LOSS": """
+        dead, failed, burns down, goes dark,
         loss, loss of, losing, lose, failure, failures, failure of, outage, outages, outage of,
         crash, crash of, going down, goes down, fails, fail, dies, down, downtime, dying,
         breakdown
@@ -170,6 +184,7 @@ PHRASES: dict[str, str] = {
         co locate together, co reside~, cohabit~, bundle~
     """,
     "WITHREL": """
+        next door to, {under |}the same roof as, follow, follows, {co tenancy|cotenancy} with,
         stick with, together with, along with, alongside, along side, alongside of, next to,
         right next to, beside, besides, adjacent to, side by side with, in company of, in the
         company of, affinity to, affinity for, affinity with, affinity towards, pod affinity to,
@@ -203,7 +218,10 @@ PHRASES: dict[str, str] = {
         other, with one another, to each other, to one another, jointly, group, clustered, all
         in one
     """,
-    "SHARE": "share~, co share, occupy, occupying",
+    "SHARE": """
+        mix~,
+        share~, co share, occupy, occupying
+    """,
     "ONE": "one",
     "SAME": """
         same, the same, a single, single, one single, a common, common, identical, this same,
@@ -219,6 +237,8 @@ PHRASES: dict[str, str] = {
         hide~
     """,
     "AWAY": """
+        {a |some |a safe |safe |a good |plenty of }distance {to|from}, {keep|keeps|keeping|stay} {a
+        |its |our |some |a safe |safe |a good |plenty of |}distance {to|from},
         further from, farther from, further away from, farther away from, pod anti affinity to,
         pod anti affinity with, pod anti affinity against, pod anti affinity for, distance
         between this and, distance between us and, distance between it and, some distance
@@ -241,6 +261,9 @@ PHRASES: dict[str, str] = {
         another, spaced out, in isolation from each other, keep distance, anti affine
     """,
     "ALONE": """
+        nothing else {runs|lives|sits|is running|running},
+        {node|machine|host|box|server} {of my own|of our own|of its own|of their own|to myself|to
+        ourselves|to itself},
         of its own, of our own, of their own, nothing else on, nothing else running on, for
         ourselves, all for ourselves, for itself only, alone, nobody else, no one else, by
         itself, by themselves, on its own, on our own, dedicated, exclusive, exclusive use of,
@@ -252,6 +275,8 @@ PHRASES: dict[str, str] = {
     """,
     # --- nearness ---
     "NEAR": """
+        {p99|p95|p50|tail latency} to,
+        nearish, nearish to, closeish, closeish to, close ish to, {a |}{short|quick} hop away from,
         {|network |topological }{locality|nearness|closeness|proximity} {to|with},
         closeby, close by to, distance to, close together, reachable from, reachable by, quickly
         reachable from, anywhere near, anywhere close to, near, nearby, near to, close to,
@@ -292,6 +317,7 @@ PHRASES: dict[str, str] = {
         closeness to
     """,
     "LATENCY": """
+        {p99|p95|p50|tail} {latency|rtt|ping},
         low latency, low network latency, network latency, latency, lowest latency, minimal
         latency, lowest network latency, rtt, round trip, round trip time, low rtt, low latency
         network, low latency networking, low latency links, low latency connections, ping, low
@@ -304,6 +330,7 @@ PHRASES: dict[str, str] = {
     """,
     # --- amounts ---
     "GE": """
+        {is|are|be|being} at {least|the least}, nothing {under|below},
         at least, more than, above, minimum, minimum of, a minimum of, min, no less than, not
         less than, greater than, upwards of, larger than, bigger than, higher than, exceed~, in
         excess of, or more than, no fewer than, not fewer than, at minimum, at the very least,
@@ -315,6 +342,8 @@ PHRASES: dict[str, str] = {
         younger than, no newer than, not newer than
     """,
     "LE": """
+        {is|are|be|being|stay|stays} at {most|the most}, nothing {over|above|beyond}, none
+        {over|above},
         at most, less than, below, under, maximum, maximum of, a maximum of, max, no more than,
         not more than, fewer than, up to, lower than, smaller than, beneath, <, <=, ≤, less
         then, not above, not over, not exceeding, does not exceed, do not exceed, not exceed,
@@ -373,6 +402,8 @@ PHRASES: dict[str, str] = {
         committed, filled, saturation
     """,
     "IDLE": """
+        {some|keep some|keep} headroom,
+        enough {room|headroom|capacity|space}, room {for growth|for more|left},
         room to spare, plenty of room to spare, emptiest, empty, idle, least loaded, least busy,
         least used, least utilised, least utilized, less loaded, less busy, less used, less
         utilised, less utilized, less crowded, less full, underutilised, underutilized, under
@@ -440,6 +471,7 @@ PHRASES: dict[str, str] = {
         scratch storage
     """,
     "RES:bandwidth": """
+        pipe, pipes,
         bandwidth, network bandwidth, throughput, network throughput, networking, network, nic,
         ethernet, network speed, uplink, net bandwidth, network capacity, nics, interconnect,
         networks, network card, network link, network links, link speed, network connection,
@@ -530,16 +562,21 @@ PHRASES: dict[str, str] = {
     """,
     # --- places and things ---
     "DOMAIN:zone": """
+        zonal, zone level,
         zone, zones, az, azs, availability zone, availability zones, failure zone, failure
         zones, failure domain, failure domains, fault domain, fault domains, data centre, data
         center, datacenter, datacentre, datacenters, datacentres, data centers, data centres,
         dc, dcs, avail zones, availability domains, availability domain, cloud zones, az's
     """,
     "DOMAIN:region": """
+        regional, region level,
         region, regions, cloud region, geographic regions, geographies, cloud regions,
         geographic region, geography
     """,
-    "DOMAIN:rack": "rack, racks, cabinet, cabinets, server rack, server racks",
+    "DOMAIN:rack": """
+        rack level,
+        rack, racks, cabinet, cabinets, server rack, server racks
+    """,
     "DOMAIN:switch": """
         switch, switches, leaf, leaves of the network, leaf switch, leaf switches, tor switch,
         network switch, network switches, tor, top of rack switch, network leaf, top of rack
@@ -568,6 +605,7 @@ PHRASES: dict[str, str] = {
         guys, folks, endpoint, endpoints, fleet
     """,
     "REPLICA": """
+        {the |}rest of {my|our|its} {replicas|pods|siblings|copies},
         copy,
         self, whole pool, entire pool, whole deployment, entire deployment, whole workload,
         everything we run, replica, replicas, copies, sibling, siblings, peers, each other, one
@@ -594,10 +632,11 @@ PHRASES: dict[str, str] = {
     """,
     "OTHER": """
         everything, any other, other, others, any, all, everyone, everybody, everything else,
-        anyone, anybody, anything else, else, someone else, all other, all others, anything,
+        anyone, anybody, anything else, someone else, all other, all others, anything,
         whatever other, anyone else, everyone else, somebody else, other people's, foreign,
         unrelated, another, third party, strangers, neighbours, neighbors, neighbour, neighbor,
-        co tenants, roommates, cotenants, company, somebody else's, other peoples, someone
+        everybody else, co tenants, roommates, cotenants, company, somebody else's, other peoples,
+        someone
         else's, co tenant
     """,
     "NS": "namespace, namespaces, ns",
@@ -611,6 +650,7 @@ PHRASES: dict[str, str] = {
     "NAMED": "named, called, by the name of, by the name, known as, name",
     # --- qualities ---
     "BALANCE": """
+        {level|levelled|leveled|levelling} {load|utilisation|utilization|usage|use},
         {equal|the same|similar} {load|utilisation|utilization|usage},
         {evenly|equally} {use|uses|using|used|utilise|utilize|load},
         level the load, levels the load, level load, balance~, in balance, well balanced, load
@@ -643,6 +683,8 @@ PHRASES: dict[str, str] = {
         behaved, not known to fail
     """,
     "UNSTABLE": """
+        {reboot|restart|crash|fail|flap|die}{|s} {all the time|constantly|every day|every
+        night|every week|regularly|too often|too much},
         {crashed|failed|rebooted|restarted|died|flapped|broke|went down} {recently|lately|a
         lot|often|before|today|yesterday|last week|last night},
         failing, crashing, unstable, instability, flaky, flakey, unreliable, failure prone,
@@ -730,6 +772,9 @@ PHRASES: dict[str, str] = {
         contended, no interference, no contention, no noise, noiseless
     """,
     "CHEAP": """
+        budget is {tight|small|limited|low}, budgets are {tight|small|limited|low},
+        {we are |}on {a tight|a small|a low|tight|limited|a shoestring} budget, tight budget,
+        shoestring budget,
         cheap, cheaper, cheapest, inexpensive, low cost, lower cost, lowest cost, cost
         efficient, cost effective, cost effectively, economical, economy, economic, affordable,
         save money, saves money, saving money, low price, low priced, lowest price, lower price,
@@ -769,6 +814,11 @@ PHRASES: dict[str, str] = {
         hr, per node hour, per node and hour, every hour, an hr, per h
     """,
     "ENERGY": """
+        {sip|sips|sipping} {power|energy|electricity},
+        {use|uses|using|draw|draws|drawing|consume|consumes|consuming|burn|burns|need|needs}
+        {little|less|the least|least|minimal|not much|the minimum} {power|energy|electricity},
+        carbon light, light on carbon, light on {power|energy|electricity}, easy on {|the
+        }{power|energy|electricity}, go easy on {|the }{power|energy|electricity},
         frugal with energy, frugal with power, thrifty with energy, energy efficient, energy
         saving, energy efficiency, energy, low power, low energy, power efficient, power saving,
         power efficiency, lower power, least power, less power, green, greener, greenest, low
@@ -815,6 +865,7 @@ PHRASES: dict[str, str] = {
         compared to, compared with, and not so much, more than any
     """,
     "FALLBACK": """
+        else,
         otherwise, or else, failing that, fall back to, fall back on, falling back to, falls
         back to, falling back on, fallback to, as a fallback, fallback, if not, second choice,
         as second choice, as a second choice, as a backup, as backup, as plan b, plan b, as a
@@ -883,6 +934,7 @@ PHRASES: dict[str, str] = {
         sits at
     """,
     "SUBJECT": """
+        latency {sensitive|critical},
         {they|it|those|these|that} {is|are} {too|bad|useless|terrible|awful|no use|a
         problem|problematic|overkill|inadequate|unwelcome},
         this is, we are, i am, this workload is, this pod is, this job is, our workload is, our
@@ -906,6 +958,7 @@ PHRASES: dict[str, str] = {
     "IN": "in, on, at, into, onto, inside, upon, in the, located in, located at, on to",
     "FOR": "for the, to get, to have, to achieve",
     "DET": """
+        a few,
         either, the, a, an, my, our, its, their, this, that, these, those, your, his, her, some
         of, one of, any of, all of, each of, most of, several of, whole, entire, current, own,
         main, certain, such, very, quite, too, so, just, fairly, pretty, rather a, relatively,
@@ -914,6 +967,18 @@ PHRASES: dict[str, str] = {
         corresponding, local
     """,
     "FILL": """
+        {latency|network|resource} wise,
+        {anything|everything|something|whatever is}
+        {newer|better|faster|bigger|else|higher|bigger|older|smaller} {is|are}
+        {fine|ok|okay|good|alright|welcome}, {anything|everything|something|whatever is}
+        {newer|better|faster|bigger|else} will do,
+
+        {kill~|ruin~|hurt|hurts|hurting|wreck~|spoil~|skew~|break|breaks|breaking|destroy~|hit
+        |hits|hitting|eat|eats|eating}
+        {|our |my |the |its |all our }{p99|p95|tail latency|tail
+        latencies|latency|latencies|slo|slos|sla|slas|traces|results|numbers|benchmarks
+        |measurements|performance|throughput},
+        thx,
         or nothing, or bust, or nothing at all,
         no exceptions, no exception, without exception, or newer, or later, no ifs, no buts,
         also, connected, attached, please, pls, plz, full stop, period, end of story, nothing
