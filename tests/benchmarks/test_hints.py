@@ -20,6 +20,7 @@ def test_the_corpus_is_what_the_protocol_asks_for() -> None:
     assert len(corpus) >= 300
     assert len({hint.text for hint in corpus}) == len(corpus)
     assert {i.kind for hint in corpus for i in hint.intents} == set(IntentClass)
+    assert len(hints.read_corpus(hints.FROZEN_TOO)) >= 100
     frozen = sum(hint.frozen for hint in corpus)
     assert 0.25 < frozen / len(corpus) < 0.4
 
@@ -28,8 +29,10 @@ def test_the_parser_reads_the_corpus_and_beats_keywords() -> None:
     rows = hints.run()
     assert value(rows, "dev", hints.OURS, "subset_accuracy_ratio") >= 0.98
     assert value(rows, "frozen", hints.OURS, "subset_accuracy_ratio") >= 0.9
+    assert value(rows, "frozen2", hints.OURS, "subset_accuracy_ratio") >= 0.95
+    assert value(rows, "second-writer", hints.OURS, "subset_accuracy_ratio") >= 0.98
     assert value(rows, "paraphrases", hints.OURS, "subset_accuracy_ratio") >= 0.99
-    for case in ("dev", "frozen"):
+    for case in ("dev", "frozen", "frozen2"):
         ours = value(rows, case, hints.OURS, "subset_accuracy_ratio")
         assert ours > 2 * value(rows, case, hints.KEYWORDS, "subset_accuracy_ratio")
 

@@ -27,6 +27,8 @@ _DEFAULT_RESOURCES = {
     "watts": "power",
 }
 _HALF = 50.0
+_USES = {"use", "uses", "using"}
+_DISKS = {"ssd", "nvme", "hdd"}
 _MOMENTS = {"ns", "us", "ms", "s"}
 """Units in which no node counts its age."""
 _COUNTED_IN = {"cpu": "cores", "gpu": "gpus", "pods": "pods"}
@@ -112,6 +114,30 @@ def _full(found: Found) -> list[Intent] | None:
         return None
     measure: Measure = "Free" if found["state"][0].tag == "IDLE" else "Used"
     return _intents(found, Quantity(ANY, op_of(found), number, unit, measure))
+
+
+def _sized_disk(found: Found) -> list[Intent] | None:
+    """Two TB of NVMe: so much disk, and of that kind."""
+    size, unit, kind = number_of(found["n"]), unit_of(found), found["kind"][0].value
+    if kind not in _DISKS or size is None or unit is None or not fits("disk", unit):
+        return None
+    sign = Sign.AVOID if found.negative else Sign.PREFER
+    return [
+        *_intents(found, Quantity("disk", op_of(found), size, unit)),
+        Intent(IntentClass.NODE_LABEL, sign, kind),
+    ]
+
+
+def _roomy(found: Found) -> list[Intent] | None:
+    roomy = found["most"][0].text in {"roomy", "roomiest", "spacious"}
+    return _intents(found, Quantity(ANY, Op.MOST)) if roomy else None
+
+
+def _pressure(found: Found) -> list[Intent] | None:
+    """Avoid memory pressure."""
+    if not found.negative or found["used"][0].text != "pressure":
+        return None
+    return _intents(found, Quantity(_resource(found["thing"]) or ANY, Op.MOST, measure="Used"))
 
 
 def _bare_bound(found: Found) -> list[Intent] | None:
@@ -274,7 +300,7 @@ def op_of(found: Found) -> Op:
 
 def _measure(found: Found, resource: str) -> Measure:
     tags = {token.tag for token in found.whole}
-    is_use = "USED" in tags or any(token.text == "use" for token in found.whole)
+    is_use = "USED" in tags or any(token.text in _USES for token in found.whole)
     used = resource == "pods" or (is_use and "FREE" not in tags)
     return "Used" if used and resource not in _CLASSES else "Free"
 
@@ -317,6 +343,9 @@ RULES: tuple[Rule, ...] = (
     ),
     rule(f"{_OP}DET*<n:NUM|NUMPLUS>UNIT?<state:BUSY|IDLE>", _full),
     rule("<op:(?:GE|LE)+>DET*<state:BUSY|IDLE>(?!NODES)", _full),
+    rule(f"<state:BUSY|IDLE>{_LINK}<op:(?:GE|LE|EQ)+>DET*<n:NUM|NUMPLUS>UNIT?", _full),
+    rule(f"{_OP}DET*{_N}{_AFTER}(?:OF|FREE|DET)*<kind:FEATURE>RES*", _sized_disk),
+    rule(f"NODES+(?:FILL|DET)*PREFER{_OP}DET*{_N}{_AFTER}(?:OF|DET)*(?:{_THING})?", _amount),
     rule("<thing:UNIT><op:(?:GE|LE|EQ)+>DET*<n:NUM|NUMPLUS>(?!UNIT)", _amount),
     rule(f"USED+{_LINK}<op:(?:GE|LE|EQ)+>DET*{_N}{_AFTER}", _amount),
     rule(
@@ -346,7 +375,10 @@ RULES: tuple[Rule, ...] = (
         f"<most:MOST|LEAST|LE|GE>(?:THAN|MOST|LEAST)*{_GLUE}(?:{_THING}|<cores:UNIT>)(?:FREE|USED)*",
         _superlative,
     ),
-    rule(f"{_THING}(?:USED|FREE|IS|PLACE|PREFER|FILL|DET)+<most:MOST|LEAST>", _superlative),
+    rule(
+        f"{_THING}(?:USED|FREE|IS|PLACE|PREFER|FILL|DET|THAN)+<most:MOST|LEAST>(?:DET)*",
+        _superlative,
+    ),
     rule(f"{_THING}<most:MOST|LEAST>(?=$|COMMA|AND)", _superlative),
     rule("(?:PACK|BUSY|IDLE)+(?:IN|TO|DET|OTHER|FILL|PLACE|BUSY|NODES|PACK)*", _load),
     rule(f"GPU+(?:WITH|RUNS|DET)+<most:MOST|LEAST>{_GLUE}<thing:RES>", _gpu_memory),
@@ -358,6 +390,8 @@ RULES: tuple[Rule, ...] = (
     rule(f"<most:LE><thing:RES?>USED+(?!{_LINK}(?:GE|LE|EQ|NUM|ACROSS))", _under_pressure),
     rule("<most:LEAST>(?:OF|DET)*NODES+", _few_nodes),
     rule("<most:FREE>NODES+", _free_nodes),
+    rule("<most:MOST>NODES+", _roomy),
+    rule("<thing:(?:RES|GPU)+><used:USED>", _pressure),
     rule("<most:PREFER>(?:DET)*<thing:RES>", _best),
     rule("<thing:RES|GPU><most:MOST>NODES+", _superlative),
     rule(f"{_OP}DET*<n:ONE>(?:FREE)*UNIT?{_GLUE}<thing:(?:RES|GPU)+>{_STATE}", _amount),

@@ -274,7 +274,7 @@ def _closes_list(part: Sequence[Token], before: Clause) -> bool:
 
 def _is_compound_subject(before: Clause, part: Sequence[Token]) -> bool:
     """Return whether "and decode should …" goes on with the subject of "prefill"."""
-    names = {"NAME", "PODS", "REPLICA", "SELECTOR"}
+    names = {"NAME", "PODS", "REPLICA", "SELECTOR", *_COMPARED, "DOMAIN", "NUM", "INSTANCE"}
     return (
         part[0].tag == "AND"
         and any(token.tag in names for token in before.tokens)

@@ -24,7 +24,7 @@ from moorage_policies.hints.intent import (
 from moorage_policies.hints.language import is_english
 from moorage_policies.hints.names import targets_of
 from moorage_policies.hints.neighbours import SAME_AS_BEFORE
-from moorage_policies.hints.patterns import Rule, find_at, letters
+from moorage_policies.hints.patterns import Rule, letters, to_found
 from moorage_policies.hints.tokens import Token, tokenise
 
 RULES: tuple[Rule, ...] = (
@@ -192,18 +192,12 @@ class _Reading:
         """Return where a rule that starts here ends, ``None`` when none means anything."""
         tokens = self.clause.tokens
         for candidate in RULES:
-            negative = self.negative and (candidate.carries or self.negated_at >= self.list_from)
-            match = find_at(
-                candidate,
-                text,
-                tokens,
-                at,
-                negator=self.negator if negative else "",
-                cancelled=self.cancelled,
-            )
-            if match is None:
+            match = candidate.pattern.match(text, at)
+            if match is None or match.end() == at:
                 continue
-            found, end = match
+            negative = self.negative and (candidate.carries or self.negated_at >= self.list_from)
+            negator = self.negator if negative else ""
+            found = to_found(match, tokens, negator=negator, cancelled=self.cancelled)
             intents = candidate.build(found)
             if intents is None:
                 continue
@@ -212,8 +206,8 @@ class _Reading:
             elif not self.ignoring:
                 self.intents.extend(intents)
             self.said_since, self.cancelled = True, False
-            self._carry_away(found.whole, end)
-            return end
+            self._carry_away(found.whole, match.end())
+            return match.end()
         return None
 
     def _carry_away(self, whole: Sequence[Token], end: int) -> None:

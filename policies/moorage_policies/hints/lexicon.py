@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import product
 
@@ -80,9 +81,16 @@ def _correctable() -> list[str]:
     return sorted({word for word in found if word.isalpha()}.union(GPU_FAMILIES))
 
 
-_CORRECTABLE = _correctable()
+def _by_letter(words: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for word in sorted(words):
+        found.setdefault(word[0], []).append(word)
+    return found
+
+
+_CORRECTABLE = _by_letter(_correctable())
 _DOERS = ("er", "or", "ers", "ors")
-_LIKE_DOERS = sorted({*GPU_FAMILIES, *(word for word in _CORRECTABLE if word.endswith(_DOERS))})
+_LIKE_DOERS = _by_letter({*GPU_FAMILIES, *(w for w in _correctable() if w.endswith(_DOERS))})
 """Words of that ending; a balancer is no balance."""
 
 
@@ -107,7 +115,8 @@ def correct(word: str) -> str:
     if len(word) < _MIN_CHARS or not word.isalpha() or knows(word) or word in GPU_FAMILIES:
         return _SHORT_SLIPS.get(word, word)
     doer = len(word) > _MIN_CHARS + 1 and word.endswith(_DOERS)
-    candidates = _LIKE_DOERS if doer else _CORRECTABLE
+    by_letter = _LIKE_DOERS if doer else _CORRECTABLE
+    candidates = [text for letter in {word[0], word[1]} for text in by_letter.get(letter, ())]
     allowed = 2 if len(word) >= _TWO_ERRORS_CHARS else 1
     found = process.extract(
         word, candidates, scorer=OSA.distance, score_cutoff=allowed, limit=8, processor=None

@@ -82,23 +82,14 @@ def letters(tokens: Iterable[Token]) -> str:
     return "".join(_LETTERS[token.tag] for token in tokens)
 
 
-def find_at(
-    rule_: Rule,
-    text: str,
-    tokens: Sequence[Token],
-    at: int,
-    *,
-    negator: str,
-    cancelled: bool = False,
-) -> tuple[Found, int] | None:
-    """Return the match of a rule that starts at a token and its end, ``None`` without one."""
-    found = rule_.pattern.match(text, at)
-    if found is None or found.end() == at:
-        return None
+def to_found(
+    match: re.Match[str], tokens: Sequence[Token], *, negator: str, cancelled: bool
+) -> Found:
+    """Return a match of a rule's pattern as the tokens that took part."""
     groups = {
-        name: tokens[found.start(name) : found.end(name)]
-        for name, value in found.groupdict().items()
+        name: tokens[match.start(name) : match.end(name)]
+        for name, value in match.groupdict().items()
         if value is not None
     }
-    whole = tokens[at : found.end()]
-    return Found(groups, whole, bool(negator), negator, cancelled), found.end()
+    whole = tokens[match.start() : match.end()]
+    return Found(groups, whole, bool(negator), negator, cancelled)

@@ -66,6 +66,7 @@ _NO_NAMES = {
     "NS",
 }
 _PLACES = {"zone", "rack", "region", "switch", "az"}
+_CENTS = re.compile(r"(?<![\w.])(\d{1,3}) ?(?:cents?\b|¢)")
 _ADA = re.compile(r"\b((?:rtx[ -]?)?[a-z]?\d{4}) ada\b")
 _SPACED_MODEL = re.compile(
     r"\b(mig|rtx|gtx|tpu|gaudi|radeon|instinct) +(?=(?:\d+g\.|[a-z]?\d{3,4}\b|v\d|[23]\b|pro\b))()"
@@ -125,7 +126,7 @@ def _reread(tokens: list[Token]) -> list[Token]:
             tokens[i] = Token(token.text, NAME)
         if token.text == "matching" and tags[i + 1 : i + 2] == [NAME]:
             tokens[i] = Token(token.text, NAME)
-        if token.text in _WHATEVER and tags[i + 1 : i + 2] and tags[i + 1] in _QUALITIES:
+        if token.text in _WHATEVER and _means_quality(tags, i + 1):
             tokens[i] = Token(token.text, "FILL")
         if token.text == "but" and "OTHER" in tags[max(i - 2, 0) : i]:
             tokens[i] = Token(token.text, "AVOID")
@@ -146,6 +147,11 @@ def _said_before(tags: list[str], at: int, which: set[str]) -> bool:
 def _leads(tags: list[str], at: int) -> str:
     """Return the tag before the words of a name that ends here."""
     return next((tag for tag in reversed(tags[:at]) if tag not in {NAME, "DET"}), "")
+
+
+def _means_quality(tags: list[str], at: int) -> bool:
+    following = next((tag for tag in tags[at : at + 2] if tag not in {"DET", "IS"}), "")
+    return following in _QUALITIES
 
 
 _TAKE_RUNS = {"AWAY", "NEAR"}
@@ -184,6 +190,14 @@ def level(text: str) -> str:
     plain = re.sub(r"\? (no|yes)\b(?: thanks| thank you)?", r" \1", plain)
     plain = _TITLE.sub(r"\1 ", plain)
     plain = re.sub(r"\bgive ([^.,;\n]+?) an? (?:wide|broad) berth", r"avoid \1", plain)
+    plain = re.sub(r"\b(az|zone|rack)(\d+)\b", r"\1 \2", plain)
+    plain = re.sub(
+        r"(?<!half )(?<!quarter )(?<!third )(?<!of )\ban? (?=(?:tera|giga|peta)bytes?\b|[tg]i?b\b)",
+        "1 ",
+        plain,
+    )
+    plain = re.sub(r"(?<=[a-z])/(?=\d)", " / ", plain)
+    plain = _CENTS.sub(lambda found: f"${int(found[1]) / 100:g}", plain)
     plain = _RANGE.sub(r"\1 to \2", plain)
     plain = _ADA.sub(r"\1-ada", plain)
     plain = _SPACED_MODEL.sub(r"\1-\2", plain)

@@ -87,6 +87,8 @@ PHRASES: dict[str, str] = {
         lack~, free of, free from, nowhere, zero, not any
     """,
     "AVOID": """
+        everywhere but, {everywhere|anywhere|everything|all} {except|but} {in|on|for}, {can
+        not|not} afford,
         {not|never} {be |to be |ever be }{used|chosen|picked|considered|selected|touched|used at
         all}, would be {terrible|bad|awful|a disaster|a
         problem|problematic|horrible|dreadful|fatal|disastrous|unacceptable|a bad idea},
@@ -449,6 +451,7 @@ PHRASES: dict[str, str] = {
     """,
     # --- resources ---
     "RES:cpu": """
+        core count, number of cores, cpu count,
         cpu, cpus, processor, processors, compute, cpu time, cpu cores, cpu capacity, compute
         capacity, processing power, cpu resources, vcpu capacity
     """,
@@ -484,6 +487,7 @@ PHRASES: dict[str, str] = {
         draws, drawing, watts draw, power use
     """,
     "GPU": """
+        gpu count, number of gpus,
         gpu, gpus, accelerator, accelerators, card, cards, gpu devices, gpu device, graphics
         card, graphics cards, devices, graphics processors, gpu cards, gpu card, accelerator
         cards, boards, device, superchip, superchips
@@ -597,6 +601,7 @@ PHRASES: dict[str, str] = {
         physical server, physical servers
     """,
     "PODS": """
+        pod count, number of pods,
         pod, pods, workload, workloads, job, jobs, service, services, svc, deployment,
         deployments, statefulset, statefulsets, container, containers, app, apps, application,
         applications, task, tasks, process, processes, worker, workers, tier, team, tenant,
@@ -772,6 +777,9 @@ PHRASES: dict[str, str] = {
         contended, no interference, no contention, no noise, noiseless
     """,
     "CHEAP": """
+        pay {less|little|as little as possible|as little|the least}, price
+        {conscious|sensitive|aware}, dirt cheap, {cheap|inexpensive} to run, not break the bank,
+        money is tight, cash is tight,
         budget is {tight|small|limited|low}, budgets are {tight|small|limited|low},
         {we are |}on {a tight|a small|a low|tight|limited|a shoestring} budget, tight budget,
         shoestring budget,
@@ -799,6 +807,7 @@ PHRASES: dict[str, str] = {
         the bill, reduce spend, lower costs, bargain basement
     """,
     "DEAR": """
+        {cost|costs} {a fortune|too much|a lot|the earth|an arm and a leg}, break the bank,
         expensive, pricey, pricy, costly, dear, high cost, high priced, overpriced, high price,
         most expensive, high costs, luxury, costliest, priciest, highest cost, top dollar, more
         expensive, high end pricing, exorbitant, dearest, premium priced
