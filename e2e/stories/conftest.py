@@ -209,7 +209,7 @@ def path_of(manifest: Json) -> str:
 # Quick enough for tests; a user's plans wait longer.
 SETTINGS = (
     "--set=operator.settings.planSettleMs=500,operator.settings.planPollMs=300",
-    "--set=operator.settings.spacingMs=200",
+    "--set=operator.settings.spacingMs=200,operator.settings.defragmentationIntervalS=5",
 )
 
 

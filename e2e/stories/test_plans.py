@@ -130,3 +130,21 @@ def test_the_planner_makes_room_for_a_pod_that_fits_nowhere(pools: Any, eventual
     assert fewest_ready(pools, before, since) == 1
     plans = pools.api.get(PLANS.path())["items"]
     assert "Unschedulable" in {plan["spec"]["trigger"] for plan in plans}
+
+
+def test_a_policy_whose_schedule_never_comes_says_so(pools: Any, eventually: Any) -> None:
+    policy = lenient_policy()
+    never = {"cron": "0 3 30 2 *", "timezone": "Europe/Berlin", "durationSeconds": 3600}
+    policy["spec"]["defragmentation"] = {"trigger": "Schedule", "schedules": [never]}
+    path = POLICIES.path("", "default")
+    pools.api.apply(path, policy, "stories")
+
+    def said() -> str:
+        found = pools.api.get(path).get("status", {}).get("conditions", ())
+        return next((c["message"] for c in found if c["type"] == "DefragmentationReady"), "")
+
+    try:
+        eventually(said, what="the policy has a condition", within_s=60)
+        assert "names no day that exists" in said()
+    finally:
+        pools.api.delete(path)

@@ -67,6 +67,10 @@ class Settings(BaseSettings):
     tls_client_ca_file: Path | None = None
     """Authority whose client certificates may call the verbs (PEM); every caller needs one."""
 
+    tls_client_names: frozenset[str] = frozenset()
+    """Names of clients that may call the verbs: a common name or alternative name of their
+    certificates; without any, every certificate of that authority may."""
+
     accelerators: tuple[str, ...] = (NVIDIA_GPU,)
     """Resources that count devices; fragmentation is scored by the first that a pod asks for."""
 
@@ -177,6 +181,8 @@ class Settings(BaseSettings):
                 f"host {self.host} is not loopback: give the three tls files, "
                 "or listen on 127.0.0.1"
             )
+        if self.tls_client_names and not any(files):
+            raise ValueError("tls_client_names counts with the three tls files alone; give them")
         return self
 
     @model_validator(mode="after")

@@ -35,6 +35,11 @@ class Metrics:
             ("verb", "status"),
             registry=self.registry,
         )
+        self.refused_clients = Counter(
+            "moorage_extender_refused_clients",
+            "Connections of clients whose certificate has none of the names that may call.",
+            registry=self.registry,
+        )
         self.binds = Counter(
             "moorage_extender_binds",
             "Bindings by outcome.",

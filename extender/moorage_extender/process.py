@@ -24,7 +24,13 @@ from moorage_extender.planner.leadership import Leadership
 from moorage_extender.planner.service import Planner
 from moorage_extender.planner.voice import ApiVoice
 from moorage_extender.probe_feed import ProbeFeed
-from moorage_extender.server import Server, make_health_server, make_verbs_server, open_socket
+from moorage_extender.server import (
+    Server,
+    make_health_server,
+    make_verbs_server,
+    open_socket,
+    renew_certificates,
+)
 from moorage_extender.solver.link import SolverLink
 from moorage_extender.verbs.bind import Binder, PodToNode
 
@@ -72,7 +78,7 @@ async def _serve(
 ) -> None:
     settings, health = ctx.settings, Health(ctx)
     _export_sizes(ctx)
-    verbs = make_verbs_server(make_verbs_app(ctx, binder), settings)
+    verbs = make_verbs_server(make_verbs_app(ctx, binder), settings, ctx.metrics)
     people = make_health_server(make_health_app(ctx, health))
     verbs_socket = open_socket(settings.host, settings.port, "port")
     people_socket = open_socket(settings.health_host, settings.health_port, "health_port")
@@ -85,6 +91,7 @@ async def _serve(
                 ctx.hints.run(),
                 _sweep(ctx),
                 _learn(ctx, feed),
+                *renew_certificates(verbs, settings),
                 *further,
             )
         ]

@@ -74,7 +74,7 @@ def test_every_value_has_a_comment() -> None:
 SET_BY_THE_CHART = {
     Settings: {
         "config_file", "kubeconfig", "host", "port", "health_host", "health_port",
-        "tls_certificate_file", "tls_key_file", "tls_client_ca_file",
+        "tls_certificate_file", "tls_key_file", "tls_client_ca_file", "tls_client_names",
         "planner", "planner_lease", "solver_socket", "bell_namespace",
         "network_mode", "network_model_file", "network_model_digest", "network_probes",
     },

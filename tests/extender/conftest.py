@@ -112,7 +112,7 @@ async def _running(settings: Settings) -> AsyncIterator[Client]:
         return await client.binder(order)
 
     servers = (
-        make_verbs_server(make_verbs_app(ctx, binder), settings),
+        make_verbs_server(make_verbs_app(ctx, binder), settings, ctx.metrics),
         make_health_server(make_health_app(ctx, client.health)),
     )
     sockets = [open_socket("127.0.0.1", 0, "port") for _ in servers]

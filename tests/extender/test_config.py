@@ -17,6 +17,7 @@ from moorage_policies.errors import BadInputError
         pytest.param({"host": "10.0.0.1"}, "not loopback", id="open-verbs-without-tls"),
         pytest.param({"host": "localhost"}, "no IP address", id="a-name-for-an-address"),
         pytest.param({"tls_key_file": "key.pem"}, "give all of", id="half-of-tls"),
+        pytest.param({"tls_client_names": ["a"]}, "three tls files", id="names-without-tls"),
         pytest.param({"weights": {"luck": 1}}, "no scorer 'luck'", id="unknown-scorer"),
         pytest.param({"weights": {"fragmentation": -1}}, "from 0 up", id="negative-weight"),
         pytest.param({"accelerators": []}, "at least one", id="no-accelerator"),

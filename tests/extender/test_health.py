@@ -96,6 +96,41 @@ async def test_with_tls_only_certificates_of_the_named_authority_get_in(
     assert await extender.get("/readyz") == (200, "ok")
 
 
+def certified(authority: dict[str, Any], *names: str, common: str | None = None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority["ca"].configure_trust(context)
+    authority["ca"].issue_cert(*names, common_name=common).configure_cert(context)
+    return context
+
+
+@pytest.mark.parametrize(
+    ("names", "common", "status"),
+    [
+        pytest.param(["scheduler.example.com"], "kube-scheduler", 400, id="common-name"),
+        pytest.param(["other.example.com", "kube-scheduler"], None, 400, id="alternative-name"),
+        pytest.param(["other.example.com"], "Kube-Scheduler", 403, id="another-case"),
+        pytest.param(["*.example.com"], "kube-*", 403, id="no-wildcards"),
+        pytest.param(["other.example.com"], None, 403, id="somebody-else"),
+    ],
+)
+async def test_with_names_only_clients_of_these_names_get_in(
+    start_extender: Any,
+    authority: dict[str, Any],
+    names: list[str],
+    common: str | None,
+    status: int,
+) -> None:
+    known = {"kube-scheduler", "a.example.com"}
+    extender = await start_extender(**authority["files"], tls_client_names=known)
+    url = extender.verbs_url.replace("http:", "https:")
+    context = certified(authority, *names, common=common)
+    for path in ("/bind", "/filter", "/bind"):
+        async with extender.http.post(url + path, data=b"{}", ssl=context) as answer:
+            assert answer.status == status
+    refused = (await extender.get("/metrics"))[1]
+    assert ("moorage_extender_refused_clients_total 0.0" in refused) == (status != 403)
+
+
 async def test_idle_connections_outlive_those_of_go(extender: Any) -> None:
     """Go keeps idle connections for 90 s and does not retry a POST on one that we closed."""
     reader, writer = await asyncio.open_connection(

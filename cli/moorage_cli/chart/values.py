@@ -154,6 +154,10 @@ class Tls(Block):
     client_secret: str = ""
     """Secret with the scheduler's tls.crt, tls.key and ca.crt; named in the notes alone."""
 
+    client_names: list[str] = ["kube-scheduler"]
+    """Common names or alternative names of client certificates that may call the verbs, others are
+    answered 403; the certificates made here bear the first. Empty: every one of the authority."""
+
     cert_manager: CertManager = CertManager()
     """How cert-manager issues."""
 

@@ -23,6 +23,10 @@
     value: /etc/moorage/tls/tls.key
   - name: MOORAGE_EXTENDER_TLS_CLIENT_CA_FILE
     value: /etc/moorage/tls/ca.crt
+  {{- with $values.service.tls.clientNames }}
+  - name: MOORAGE_EXTENDER_TLS_CLIENT_NAMES
+    value: {{ toJson . | squote }}
+  {{- end }}
   {{- end }}
   {{- if .Values.solver.enabled }}
   - name: MOORAGE_EXTENDER_PLANNER
