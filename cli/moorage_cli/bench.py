@@ -34,6 +34,7 @@ PROTOCOLS = {
         f"{PACKAGE}.rescheduling_gpus",
         "Whole GPU nodes got back per move, beside descheduler's rule.",
     ),
+    "probe": SubCommand(f"{PACKAGE}.probe", "What probes read of a shaped network, and cost."),
     "operator": SubCommand(f"{PACKAGE}.operator", "The operator with a thousand pools."),
     "scaling": SubCommand(
         f"{PACKAGE}.scaling", "Replicas that follow replayed load, beside published laws."

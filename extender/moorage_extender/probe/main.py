@@ -13,6 +13,7 @@ from prometheus_client import generate_latest
 
 from moorage_cluster.settings import load_settings
 from moorage_extender.logs import configure_logs
+from moorage_extender.probe.bandwidth import SINK_MBPS, SecondHalf
 from moorage_extender.probe.prober import Prober
 from moorage_extender.probe.report import encode
 from moorage_extender.probe.selection import KIB
@@ -44,9 +45,11 @@ def make_app(prober: Prober) -> web.Application:
             raise web.HTTPRequestEntityTooLarge(MOST_SINK_BYTES, size or 0)
         if not prober.may_accept.take(size):
             raise web.HTTPTooManyRequests
-        async for _chunk in request.content.iter_any():
-            pass
-        return web.Response(status=204)
+        half = SecondHalf(size, time.perf_counter)
+        async for chunk in request.content.iter_any():
+            half.take(len(chunk))
+        mbps = half.mbps()
+        return web.Response(status=204, headers={} if mbps is None else {SINK_MBPS: f"{mbps:.2f}"})
 
     app = web.Application()
     app.add_routes(

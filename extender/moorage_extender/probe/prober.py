@@ -10,6 +10,12 @@ import aiohttp
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 
+from moorage_extender.probe.bandwidth import (
+    BITS_PER_MEGABIT,
+    SINK_MBPS,
+    believed_mbps,
+    to_mbps,
+)
 from moorage_extender.probe.budget import Budget
 from moorage_extender.probe.echo import Address, Echo
 from moorage_extender.probe.node_facts import BITS_PER_BYTE, BusyCpu, Rate, card_bytes
@@ -22,7 +28,7 @@ AT_ONCE = 16
 KEPT_RTT_S, KEPT_MBPS_S = 120.0, 1800.0
 """Readings of peers that are not measured any more are told for so long."""
 
-MS_PER_S, BITS_PER_MEGABIT = 1e3, 1e6
+MS_PER_S = 1e3
 MAX_METRICS_BYTES = 4 * 1024 * 1024
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -160,12 +166,13 @@ class Prober:
             async with session.post(url, data=bytes(size)) as answer:
                 if answer.status != 204:  # noqa: PLR2004 - the peer's budget is used up
                     return
+                told = answer.headers.get(SINK_MBPS)
         except (aiohttp.ClientError, TimeoutError) as error:
             log.info("bandwidth-test-failed", peer=name, why=str(error))
             return
         took_s = self._clock() - began_s
         self._tested.inc(size)
-        mbps = size * BITS_PER_BYTE / BITS_PER_MEGABIT / max(took_s, 1e-6)
+        mbps = believed_mbps(to_mbps(size, took_s), told)
         self._mbps[name] = (mbps, self._clock())
         self._gauge_mbps.labels(name).set(mbps)
 

@@ -11,6 +11,7 @@ from aiohttp import ClientSession, web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from moorage_extender.probe.bandwidth import SecondHalf, believed_mbps
 from moorage_extender.probe.budget import Budget
 from moorage_extender.probe.echo import ANSWER, ASK, PACKET_BYTES, Echo
 from moorage_extender.probe.main import make_app
@@ -105,6 +106,37 @@ def make_metrics(prober: Prober) -> str:
     from prometheus_client import generate_latest
 
     return generate_latest(prober.registry).decode()
+
+
+def test_the_second_half_of_a_body_is_rid_of_the_start() -> None:
+    now = [0.0]
+    half = SecondHalf(1_000_000, lambda: now[0])
+    assert half.mbps() is None
+    for came_s, count in ((1.0, 400_000), (1.1, 100_000), (1.3, 250_000), (1.5, 250_000)):
+        now[0] = came_s
+        half.take(count)
+    assert half.mbps() == pytest.approx(10.0)  # 4 Mbit in 0.4 s
+
+
+def test_a_half_out_of_buffers_tells_nothing() -> None:
+    half = SecondHalf(1000, lambda: 5.0)
+    half.take(1000)
+    assert half.mbps() is None
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        pytest.param(None, 5.0, id="nothing"),
+        pytest.param("9.5", 9.5, id="up-to-speed"),
+        pytest.param("3", 5.0, id="less-than-the-whole"),
+        pytest.param("1e9", 20.0, id="a-lie"),
+        pytest.param("nan", 5.0, id="no-number"),
+        pytest.param("fast", 5.0, id="text"),
+    ],
+)
+def test_the_sinks_word_counts_within_bounds(told: str | None, expected: float) -> None:
+    assert believed_mbps(5.0, told) == expected
 
 
 async def test_a_silent_peer_is_lost_and_not_told(port: int) -> None:
