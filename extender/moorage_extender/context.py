@@ -111,7 +111,7 @@ class Context:
         self.hints = Hints(self.metrics, self.wall_clock)
         self.network = Network(settings, self.metrics, self.clock)
         told = (
-            HintedNodes(self.hints.intents_of, self.hints.signals_of),
+            HintedNodes(self.hints.intents_of, self.hints.signals_of, self.hints.memory),
             NetworkNodes(self.network.values_of),
             Fairness(self._disruptions_of),
             Load(lambda: self.utilisation, self.clock),

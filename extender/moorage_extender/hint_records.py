@@ -8,6 +8,7 @@ from moorage_extender.context import Context
 from moorage_extender.decisions import BEST_SHOWN, HintRecord, IntentRecord
 from moorage_extender.hints import outcome_of
 from moorage_policies.hints import (
+    HintMemory,
     HintScore,
     HintSource,
     Reading,
@@ -30,6 +31,7 @@ class HintUse:
     reading: Reading | None
     outcome: str
     signals: Signals
+    memory: HintMemory
 
     def to_record(self, pod: Pod, ranking: Ranking, snapshot: Snapshot) -> HintRecord:
         """Return the hint with what each intent added to the best candidates."""
@@ -40,7 +42,9 @@ class HintUse:
         record.origin, record.problem = self.reading.origin.value, self.reading.problem
         record.not_understood = hint.not_understood
         if hint.intents:
-            scored = score_hint(hint.intents, pod, snapshot, ranking.rows, self.signals).value
+            scored = score_hint(
+                hint.intents, pod, snapshot, ranking.rows, self.signals, self.memory
+            ).value
             record.intents = _intents(scored, ranking, snapshot)
         return record
 
@@ -54,7 +58,8 @@ def note_hint(pod: Pod, ranking: Ranking, ctx: Context, snapshot: Snapshot) -> H
     is_on = ctx.policy.spec.hints.actuation == "Auto"
     outcome = _outcome(reading, ranking) if is_on else "switched-off"
     ctx.metrics.hinted_rankings.labels(outcome).inc()
-    return HintUse(source, reading, outcome, ctx.hints.signals_of(snapshot))
+    hints = ctx.hints
+    return HintUse(source, reading, outcome, hints.signals_of(snapshot), hints.memory)
 
 
 def _outcome(reading: Reading | None, ranking: Ranking) -> str:

@@ -12,7 +12,15 @@ import numpy as np
 from moorage_crds.names import HINT_ANNOTATION, HINT_INTENTS_ANNOTATION, POOL_LABEL
 from moorage_crds.objects import ObjectMeta, Wire
 from moorage_extender.metrics import Metrics
-from moorage_policies.hints import HintBook, HintSource, Intent, Reading, Signals, read_hint
+from moorage_policies.hints import (
+    HintBook,
+    HintMemory,
+    HintSource,
+    Intent,
+    Reading,
+    Signals,
+    read_hint,
+)
 from moorage_policies.ports import Clock
 from moorage_policies.state import Snapshot
 from moorage_policies.types import Pod
@@ -95,6 +103,7 @@ class Hints:
 
     def __init__(self, metrics: Metrics, wall_clock: Clock) -> None:
         self.book = HintBook()
+        self.memory = HintMemory()
         self._metrics = metrics
         self._wall_clock = wall_clock
         self._of_pools: dict[PoolKey, HintSource] = {}

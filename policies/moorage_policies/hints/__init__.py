@@ -16,7 +16,8 @@ from moorage_policies.hints.intent import (
     Sign,
     Weight,
 )
-from moorage_policies.hints.score import HintScore, IntentScore, score_hint
+from moorage_policies.hints.memory import HintMemory
+from moorage_policies.hints.score import HintScore, IntentScore, score_hint, score_nodes
 from moorage_policies.hints.signals import NO_SIGNALS, Signals
 from moorage_policies.hints.written import read_written, text_digest, write_hint
 
@@ -25,6 +26,7 @@ __all__ = [
     "NO_SIGNALS",
     "SCHEMA_VERSION",
     "HintBook",
+    "HintMemory",
     "HintScore",
     "HintSource",
     "Intent",
@@ -48,6 +50,7 @@ __all__ = [
     "read_hint",
     "read_written",
     "score_hint",
+    "score_nodes",
     "text_digest",
     "write_hint",
 ]

@@ -9,7 +9,7 @@ from moorage_policies.hints.node_match import AMD_GPU
 from moorage_policies.hints.signals import Signals
 from moorage_policies.hints.units import to_base
 from moorage_policies.state import Snapshot
-from moorage_policies.types import CPU, MEMORY, NVIDIA_GPU, PODS, FloatArray
+from moorage_policies.types import CPU, MEMORY, NVIDIA_GPU, PODS, FloatArray, IntArray
 
 _MILLI = 1000.0
 _MIB = 1024.0 * 1024.0
@@ -27,21 +27,29 @@ _NEARLY = 0.5
 """Score just below the bound of a wish: a miss is never worth more than half a hit."""
 
 
-def amount_of(quantity: Quantity, snapshot: Snapshot, signals: Signals) -> FloatArray | None:
-    """Return what each node has of the quantity, in its base unit or percent; ``None`` unknown."""
+Rows = IntArray | None
+"""Which nodes are meant; ``None`` is all of them."""
+
+
+def amount_of(
+    quantity: Quantity, snapshot: Snapshot, signals: Signals, rows: Rows = None
+) -> FloatArray | None:
+    """Return what nodes have of the quantity, in its base unit or percent; ``None`` unknown."""
     percent = quantity.unit == "percent"
+    at_rows: IntArray | slice = slice(None) if rows is None else rows
     if quantity.resource == ANY:
-        return _of_all(quantity, snapshot)
+        return _of_all(quantity, snapshot, rows)
     if quantity.resource == "gpu-memory":
-        return None if percent else _gpu_memory(snapshot)
+        return None if percent else _gpu_memory(snapshot, at_rows)
     if quantity.resource == "bandwidth":
-        return None if percent else signals.bandwidth_bits_per_s
+        measured = None if percent else signals.bandwidth_bits_per_s
+        return None if measured is None else measured[at_rows]
     columns = [name for name in _COLUMNS.get(quantity.resource, ()) if name in snapshot.resources]
     if not columns:
         return None
     at = [snapshot.resources.index(name) for name in columns]
-    total = snapshot.allocatable[:, at].sum(axis=1).astype(np.float64)
-    used = snapshot.requested[:, at].sum(axis=1).astype(np.float64)
+    total = snapshot.allocatable[at_rows][:, at].sum(axis=1).astype(np.float64)
+    used = snapshot.requested[at_rows][:, at].sum(axis=1).astype(np.float64)
     have = used if quantity.measure == "Used" else total - used
     if percent:
         return _ratio(have, total) * _PERCENT
@@ -83,11 +91,12 @@ def stretched(have: FloatArray, *, more_is_better: bool) -> FloatArray:
     return share if more_is_better else 1.0 - share
 
 
-def used_ratios(snapshot: Snapshot) -> FloatArray:
+def used_ratios(snapshot: Snapshot, rows: Rows = None) -> FloatArray:
     """Return the used share of CPU, memory and GPUs, NaN where a node has none, ``(nodes, 3)``."""
+    at: IntArray | slice = slice(None) if rows is None else rows
     columns = [snapshot.resources.index(r) for r in _LOAD if r in snapshot.resources]
-    total = snapshot.allocatable[:, columns].astype(np.float64)
-    used = snapshot.requested[:, columns].astype(np.float64)
+    total = snapshot.allocatable[at][:, columns].astype(np.float64)
+    used = snapshot.requested[at][:, columns].astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(total > 0, np.clip(used / total, 0.0, 1.0), np.nan)
 
@@ -95,20 +104,20 @@ def used_ratios(snapshot: Snapshot) -> FloatArray:
 _LOAD = (CPU, MEMORY, NVIDIA_GPU)
 
 
-def _of_all(quantity: Quantity, snapshot: Snapshot) -> FloatArray:
-    ratios = used_ratios(snapshot)
+def _of_all(quantity: Quantity, snapshot: Snapshot, rows: Rows) -> FloatArray:
+    ratios = used_ratios(snapshot, rows)
     known = np.isfinite(ratios)
     used = np.where(known, ratios, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
     share: FloatArray = used if quantity.measure == "Used" else 1.0 - used
     return share * _PERCENT
 
 
-def _gpu_memory(snapshot: Snapshot) -> FloatArray | None:
+def _gpu_memory(snapshot: Snapshot, at: IntArray | slice) -> FloatArray | None:
     column = snapshot.table.label(GPU_MEMORY_LABEL)
     if not column.values:
         return None
     sizes = [float(v) * _MIB if v.isdigit() and len(v) <= 9 else np.nan for v in column.values]  # noqa: PLR2004 below a petabyte
-    per_device: FloatArray = np.array([*sizes, 0.0])[column.codes]
+    per_device: FloatArray = np.array([*sizes, 0.0])[column.codes[at]]
     return per_device
 
 

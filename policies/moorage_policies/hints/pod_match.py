@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import repeat
 
@@ -10,10 +11,11 @@ import numpy as np
 
 from moorage_policies.hints.canonical import name_words
 from moorage_policies.hints.intent import ANY, SELF
+from moorage_policies.hints.memory import HintMemory
 from moorage_policies.hints.node_match import domain_codes
 from moorage_policies.state import ABSENT, NodeTable, PodGroup, Snapshot
 from moorage_policies.state.groups import GroupKey
-from moorage_policies.types import PODS, FloatArray, Pod
+from moorage_policies.types import PODS, FloatArray, IntArray, Pod
 
 NAMING_KEYS = (
     "app",
@@ -43,7 +45,7 @@ _OWN_TO_EACH |= {"statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-i
 """Labels in which replicas of one workload differ."""
 
 
-def counts_of(target: str, pod: Pod, snapshot: Snapshot) -> FloatArray | None:
+def counts_of(target: str, pod: Pod, snapshot: Snapshot, memory: HintMemory) -> FloatArray | None:
     """Return how many pods of the target each node holds; ``None`` when none runs anywhere.
 
     Pods of the pod's own namespace are meant first, pods elsewhere only if none is there.
@@ -52,10 +54,13 @@ def counts_of(target: str, pod: Pod, snapshot: Snapshot) -> FloatArray | None:
         column = snapshot.resources.index(PODS)
         return snapshot.requested[:, column].astype(np.float64)
     if target == SELF:
-        return _counts(_siblings(pod, snapshot), snapshot)
-    meant = [group for group in _groups_meant(target, snapshot) if not group.terminating]
-    own = [group for group in meant if group.namespace == pod.namespace]
-    return _counts(own or meant, snapshot)
+        counts = _counted(_siblings_of(pod), snapshot, memory)
+        return counts if counts.any() else None
+    for namespace in (pod.namespace, None):
+        counts = _counted(_named(target, namespace), snapshot, memory)
+        if counts.any():
+            return counts
+    return None
 
 
 def by_domain(counts: FloatArray, key: str, table: NodeTable) -> FloatArray:
@@ -68,46 +73,92 @@ def by_domain(counts: FloatArray, key: str, table: NodeTable) -> FloatArray:
     return np.where(inside, sums[codes], counts)
 
 
-def _counts(groups: Iterable[PodGroup], snapshot: Snapshot) -> FloatArray | None:
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    """Which pods are meant.
+
+    Args:
+        key: tells it from others.
+        holds: whether a pod of this namespace and these labels is one.
+        groups: gives the groups that may hold some.
+    """
+
+    key: Hashable
+    holds: Callable[[str, Mapping[str, str]], bool]
+    groups: Callable[[Snapshot], Iterable[PodGroup]]
+
+
+def _counted(meant: _Meant, snapshot: Snapshot, memory: HintMemory) -> FloatArray:
+    """Return how many of the meant pods each node holds, shape ``(nodes,)``."""
+
+    def work_out(rows: IntArray | None) -> FloatArray:
+        if rows is None:
+            groups = (group for group in meant.groups(snapshot) if not group.terminating)
+            return _counts((g for g in groups if meant.holds(g.namespace, g.labels)), snapshot)
+        return np.array([_count(meant, snapshot.pods_on(row)) for row in rows.tolist()], np.float64)
+
+    return memory.by_row(("pods", meant.key), snapshot, work_out)
+
+
+def _count(meant: _Meant, pods: Iterable[Pod]) -> int:
+    return sum(not pod.terminating and meant.holds(pod.namespace, pod.labels) for pod in pods)
+
+
+def _counts(groups: Iterable[PodGroup], snapshot: Snapshot) -> FloatArray:
     size, index = len(snapshot.nodes), snapshot.node_index
     total = np.zeros(size + 1, dtype=np.float64)
     for group in groups:
         rows = np.fromiter(map(index.get, group.counts, repeat(size)), np.int64, len(group.counts))
         total[rows] += np.fromiter(group.counts.values(), np.float64, len(group.counts))
-    counts = total[:size]  # behind them: nodes that nobody knows
-    return counts if counts.any() else None
+    return total[:size].copy()  # behind them: nodes that nobody knows
 
 
-def _siblings(pod: Pod, snapshot: Snapshot) -> list[PodGroup]:
-    """Return the groups of the pod's own workload: the same labels but for what replicas own."""
-    wanted = {(k, v) for k, v in pod.labels.items() if k not in _OWN_TO_EACH}
-    if not wanted:
-        return []
-    groups = snapshot.groups
-    held: list[Mapping[GroupKey, None]] = [groups.by_label.get(label, {}) for label in wanted]
-    fewest = min(held, key=len)
-    return [
-        group
-        for group in map(groups.every.__getitem__, fewest)
-        if group.namespace == pod.namespace
-        and not group.terminating
-        and wanted <= group.labels.items()
-    ]
+def _siblings_of(pod: Pod) -> _Meant:
+    """Return the pods of the pod's own workload: the same labels but for what replicas own."""
+    wanted = frozenset((k, v) for k, v in pod.labels.items() if k not in _OWN_TO_EACH)
+
+    def groups(snapshot: Snapshot) -> Iterable[PodGroup]:
+        by_label = snapshot.groups.by_label
+        held: list[Mapping[GroupKey, None]] = [by_label.get(label, {}) for label in wanted]
+        return map(snapshot.groups.every.__getitem__, min(held, key=len) if held else ())
+
+    def holds(namespace: str, labels: Mapping[str, str]) -> bool:
+        return bool(wanted) and namespace == pod.namespace and wanted <= labels.items()
+
+    return _Meant((SELF, pod.namespace, wanted), holds, groups)
 
 
-def _groups_meant(target: str, snapshot: Snapshot) -> Iterable[PodGroup]:
-    """Return the groups that a target names, those on their way out included."""
-    every = snapshot.groups.every
-    if target.startswith("namespace="):
-        namespace = target.removeprefix("namespace=")
-        return [group for group in every.values() if group.namespace == namespace]
-    if "=" in target:
-        key, _, value = target.partition("=")
-        return _carrying(lambda k, v: k == key and v.casefold() == value.lstrip("="), snapshot)
+def _named(target: str, within: str | None) -> _Meant:
+    """Return the pods that a target names, of one namespace or, for ``None``, of all."""
     namespace, slash, name = target.rpartition("/")
+    if "=" in target or not slash:
+        namespace, name = within or "", target
+    elif within not in {None, namespace}:
+        namespace, name = "", ""
+    is_meant = _label_test(name)
+
+    def holds(of: str, labels: Mapping[str, str]) -> bool:
+        if namespace and of != namespace:
+            return False
+        if name.startswith("namespace="):
+            return of == name.removeprefix("namespace=")
+        return bool(name) and any(is_meant(key, value) for key, value in labels.items())
+
+    def groups(snapshot: Snapshot) -> Iterable[PodGroup]:
+        if name.startswith("namespace="):
+            return snapshot.groups.every.values()
+        return _carrying(is_meant, snapshot) if name else ()
+
+    return _Meant((target, within), holds, groups)
+
+
+def _label_test(name: str) -> Callable[[str, str], bool]:
+    """Return what tells labels that a name or ``key=value`` means."""
+    if "=" in name:
+        key, _, value = name.partition("=")
+        return lambda k, v: k == key and v.casefold() == value.lstrip("=")
     wanted = _words(name)
-    found = _carrying(lambda k, v: k in _NAMING and wanted <= _words(v), snapshot)
-    return [group for group in found if group.namespace == namespace] if slash else found
+    return lambda k, v: k in _NAMING and wanted <= _words(v)
 
 
 def _carrying(is_meant: Callable[[str, str], bool], snapshot: Snapshot) -> list[PodGroup]:

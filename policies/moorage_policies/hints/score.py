@@ -12,11 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from moorage_policies.hints.intent import Intent
-from moorage_policies.hints.scorers import SCORERS, View
+from moorage_policies.hints.memory import HintMemory
+from moorage_policies.hints.scorers import SCORERS, View, rests_on, rests_on_snapshot
 from moorage_policies.hints.signals import NO_SIGNALS, Signals
 from moorage_policies.state import Snapshot
 from moorage_policies.types import Decision, FloatArray, IntArray, Pod
 
+_FEW = 4
+"""Candidates are few where less than one node in this many is one: all nodes would cost more."""
 UNKNOWN_SCORE = 0.5
 """Score of a single node about which an intent knows nothing while it knows others."""
 
@@ -65,6 +68,7 @@ def score_hint(
     snapshot: Snapshot,
     rows: IntArray | None = None,
     signals: Signals = NO_SIGNALS,
+    memory: HintMemory | None = None,
 ) -> Decision[HintScore]:
     """Return how well candidates meet a pod's hint.
 
@@ -74,10 +78,10 @@ def score_hint(
         snapshot: the cluster.
         rows: candidate rows, shape ``(rows,)``; every node when left out.
         signals: measured facts, where somebody measures them.
+        memory: of what was worked out before; none when left out.
     """
-    if rows is None:
-        rows = np.arange(len(snapshot.nodes), dtype=np.int64)
-    view = View(pod, snapshot, rows, signals)
+    at = slice(None) if rows is None else rows
+    view = View(pod, snapshot, at, signals, memory or HintMemory())
     parts = tuple(_part(intent, view) for intent in intents)
     told = [part for part in parts if part.score is not None]
     result = HintScore(_mean(told), parts)
@@ -85,19 +89,38 @@ def score_hint(
     return Decision(result, reason, {"pod": pod.key, "generation": snapshot.generation})
 
 
+def score_nodes(
+    intents: Sequence[Intent],
+    pod: Pod,
+    snapshot: Snapshot,
+    rows: IntArray,
+    signals: Signals,
+    memory: HintMemory,
+) -> FloatArray | None:
+    """Return the score of :func:`score_hint` alone; pods of one template cost a look-up each."""
+    few = len(rows) * _FEW < len(snapshot.nodes)
+    if few or not all(rests_on_snapshot(intent, signals) for intent in intents):
+        return score_hint(intents, pod, snapshot, rows, signals, memory).value.score
+    whole = memory.by_snapshot(
+        tuple((intent, rests_on(intent, pod)) for intent in intents),
+        snapshot,
+        lambda: score_hint(intents, pod, snapshot, None, signals, memory).value.score,
+    )
+    return None if whole is None else whole[rows]
+
+
 def _mean(parts: Sequence[IntentScore]) -> FloatArray | None:
     if not parts:
         return None
     weights = np.array([part.intent.weight.ratio for part in parts])
     scores = np.array([part.score for part in parts])
-    mean: FloatArray = np.clip(weights @ scores / weights.sum(), 0.0, 1.0)
-    return mean
+    mean: FloatArray = weights @ scores / weights.sum()
+    return np.minimum(mean, 1.0)
 
 
 def _part(intent: Intent, view: View) -> IntentScore:
     score, reason = SCORERS[intent.kind](intent, view)
     if score is None:
         return IntentScore(intent, None, reason)
-    candidates = score[view.rows]
-    candidates = np.where(np.isnan(candidates), UNKNOWN_SCORE, candidates)
-    return IntentScore(intent, np.clip(candidates, 0.0, 1.0), reason)
+    known = np.where(np.isnan(score), UNKNOWN_SCORE, score)
+    return IntentScore(intent, np.minimum(np.maximum(known, 0.0), 1.0), reason)

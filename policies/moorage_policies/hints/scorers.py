@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from moorage_policies.hints.canonical import free_of, turned
 from moorage_policies.hints.intent import ANY, SELF, Intent, IntentClass, Op, Quantity, Sign
 from moorage_policies.hints.measures import amount_of, satisfaction, stretched, used_ratios
+from moorage_policies.hints.memory import HintMemory
 from moorage_policies.hints.node_match import accelerator_mask, domain_codes, label_mask
 from moorage_policies.hints.pod_match import by_domain, counts_of
 from moorage_policies.hints.signals import Signals
@@ -24,16 +25,23 @@ _NEARNESS = (("region", 0.3), ("zone", 0.6), ("rack", 0.8), ("switch", 0.85), ("
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """What a scorer looks at: the pod, the cluster, the candidate rows and measured facts."""
+    """What a scorer looks at: pod, cluster, candidate rows, measured facts, what it said before."""
 
     pod: Pod
     snapshot: Snapshot
-    rows: IntArray
+    at: IntArray | slice
     signals: Signals
+    memory: HintMemory
 
 
 Scored = tuple[FloatArray | None, str]
-"""Score of every node, shape ``(nodes,)``, ``None`` if it cannot tell them apart; what it saw."""
+"""Score of each candidate, ``None`` if it cannot tell them apart; what it looked at."""
+
+
+def _of_candidates(every: Scored, view: View) -> Scored:
+    """Return what is said of every node for the candidates alone."""
+    score, reason = every
+    return None if score is None else score[view.at], reason
 
 
 def _by_mask(mask: BoolArray | None, intent: Intent) -> Scored:
@@ -46,20 +54,32 @@ def _by_mask(mask: BoolArray | None, intent: Intent) -> Scored:
 
 
 def _accelerator(intent: Intent, view: View) -> Scored:
-    return _by_mask(accelerator_mask(intent.target or "", view.snapshot), intent)
+    target, snapshot = intent.target or "", view.snapshot
+    every = view.memory.by_table(
+        ("accelerator", target, intent.sign),
+        snapshot,
+        lambda: _by_mask(accelerator_mask(target, snapshot), intent),
+    )
+    return _of_candidates(every, view)
 
 
 def _node_label(intent: Intent, view: View) -> Scored:
-    return _by_mask(label_mask(intent.target or "", view.snapshot), intent)
+    target, snapshot = intent.target or "", view.snapshot
+    every = view.memory.by_table(
+        ("label", target, intent.sign),
+        snapshot,
+        lambda: _by_mask(label_mask(target, snapshot), intent),
+    )
+    return _of_candidates(every, view)
 
 
 def _domain_counts(intent: Intent, view: View) -> tuple[FloatArray | None, str]:
     target = intent.target or SELF
-    counts = counts_of(target, view.pod, view.snapshot)
+    counts = counts_of(target, view.pod, view.snapshot, view.memory)
     if counts is None:
         return None, f"no {target} pod runs"
     held = by_domain(counts, intent.topology_key, view.snapshot.table)
-    return held, f"{target} pods per {intent.topology_key}"
+    return held[view.at], f"{target} pods per {intent.topology_key}"
 
 
 def _co_location(intent: Intent, view: View) -> Scored:
@@ -77,10 +97,29 @@ def _quantity(intent: Intent, view: View) -> Scored:
     quantity = _wished(intent)
     if quantity is None:
         return None, "no amount is given"
-    have = amount_of(quantity, view.snapshot, view.signals)
+    if quantity.resource == "bandwidth":
+        have = amount_of(quantity, view.snapshot, view.signals)
+    else:
+        have = _by_row(quantity, view)
     if have is None:
         return None, f"no node tells its {quantity.resource}"
-    return _satisfied(quantity, have, view)
+    if quantity.value is None or quantity.resource == "bandwidth":
+        return _satisfied(quantity, have[view.at])
+    return have[view.at], _told(quantity)
+
+
+def _by_row(quantity: Quantity, view: View) -> FloatArray | None:
+    """Return how well each node meets a bound, or how much it has where the most is wished."""
+    snapshot, signals = view.snapshot, view.signals
+
+    def work_out(rows: IntArray | None) -> FloatArray:
+        have = amount_of(quantity, snapshot, signals, rows)
+        if have is None:
+            return np.full(len(snapshot.nodes) if rows is None else len(rows), np.nan)
+        return have if quantity.value is None else satisfaction(quantity, have)
+
+    found = view.memory.by_row(("amount", quantity, snapshot.resources), snapshot, work_out)
+    return None if len(found) and np.isnan(found).all() else found
 
 
 def _wished(intent: Intent) -> Quantity | None:
@@ -89,13 +128,15 @@ def _wished(intent: Intent) -> Quantity | None:
     return free_of(turned(intent.quantity) if intent.sign is Sign.AVOID else intent.quantity)
 
 
-def _satisfied(quantity: Quantity, have: FloatArray, view: View) -> Scored:
-    """Return the satisfaction of candidates; superlatives compare candidates only."""
-    score = np.full(len(have), np.nan)
-    score[view.rows] = satisfaction(quantity, have[view.rows])
+def _satisfied(quantity: Quantity, have: FloatArray) -> Scored:
+    """Return how well the amounts of candidates meet a wish; superlatives compare them."""
+    return satisfaction(quantity, have), _told(quantity)
+
+
+def _told(quantity: Quantity) -> str:
     bound = "" if quantity.value is None else f" {quantity.value:g} {quantity.unit}"
     measure = "" if quantity.resource in _OWN_MEASURE else f"{quantity.measure.casefold()} "
-    return score, f"{measure}{quantity.resource} {quantity.op}{bound}"
+    return f"{measure}{quantity.resource} {quantity.op}{bound}"
 
 
 _OWN_MEASURE = {"age", "price", "power", "latency"}
@@ -105,17 +146,25 @@ def _balance(_intent: Intent, view: View) -> Scored:
     """Return 1 less the spread between used shares of CPU, memory and GPUs, the pod placed."""
     snapshot = view.snapshot
     demand = snapshot.demand_of(view.pod)
-    ratios = used_ratios(snapshot)
+    key = ("balance", snapshot.resources, None if demand is None else demand.tobytes())
+    balanced = view.memory.by_row(key, snapshot, lambda rows: _alike(snapshot, demand, rows))
+    return balanced[view.at], "used shares of CPU, memory and GPUs stay alike"
+
+
+def _alike(snapshot: Snapshot, demand: IntArray | None, rows: IntArray | None) -> FloatArray:
+    ratios = used_ratios(snapshot, rows)
     if demand is not None:
         columns = [snapshot.resources.index(r) for r in _BALANCED if r in snapshot.resources]
-        total = np.maximum(snapshot.allocatable[:, columns].astype(np.float64), 1.0)
+        offered = snapshot.allocatable if rows is None else snapshot.allocatable[rows]
+        total = np.maximum(offered[:, columns].astype(np.float64), 1.0)
         ratios = np.clip(ratios + demand[columns] / total, 0.0, 1.0)
     known = np.isfinite(ratios)
     filled = np.where(known, ratios, 0.0)
     number = np.maximum(known.sum(axis=1), 1)
     mean = filled.sum(axis=1) / number
     variance = (np.where(known, (ratios - mean[:, None]) ** 2, 0.0)).sum(axis=1) / number
-    return 1.0 - np.sqrt(variance), "used shares of CPU, memory and GPUs stay alike"
+    alike: FloatArray = 1.0 - np.sqrt(variance)
+    return alike
 
 
 _BALANCED = ("cpu", "memory", "nvidia.com/gpu")
@@ -129,8 +178,12 @@ def _network(intent: Intent, view: View) -> Scored:
     if view.signals.rtt_ms is not None:
         rtt_ms = _mean_rtt_ms(view.signals.rtt_ms, goal)
         quantity = intent.quantity or Quantity("latency", Op.LEAST)
-        return _satisfied(quantity, rtt_ms / _MS_PER_S, view)
-    return _shared_domains(goal, view), f"domains shared with {target}"
+        return _satisfied(quantity, rtt_ms[view.at] / _MS_PER_S)
+    there = goal > 0
+    near = view.memory.by_table(
+        ("near", there.tobytes()), view.snapshot, lambda: _shared_domains(there, view.snapshot)
+    )
+    return near[view.at], f"domains shared with {target}"
 
 
 def _goal(target: str, view: View) -> FloatArray | None:
@@ -142,7 +195,7 @@ def _goal(target: str, view: View) -> FloatArray | None:
         return None
     if target == ANY:
         return np.ones(len(view.snapshot.nodes))
-    return counts_of(target, view.pod, view.snapshot)
+    return counts_of(target, view.pod, view.snapshot, view.memory)
 
 
 def _mean_rtt_ms(rtt_ms: FloatArray, goal: FloatArray) -> FloatArray:
@@ -155,48 +208,60 @@ def _mean_rtt_ms(rtt_ms: FloatArray, goal: FloatArray) -> FloatArray:
         return np.where(total > 0, sums / total, np.nan)
 
 
-def _shared_domains(goal: FloatArray, view: View) -> FloatArray:
-    near = np.zeros(len(goal))
+def _shared_domains(there: BoolArray, snapshot: Snapshot) -> FloatArray:
+    near = np.zeros(len(there))
     for key, score in _NEARNESS:
-        codes = domain_codes(view.snapshot.table, key)
+        codes = domain_codes(snapshot.table, key)
         if codes is not None:
-            there = np.isin(codes, codes[goal > 0]) & (codes != ABSENT)
-            near = np.where(there, score, near)
-    return np.where(goal > 0, 1.0, near)
+            held = np.zeros(int(codes.max()) + 2, dtype=np.bool_)
+            held[codes[there]] = True
+            held[ABSENT] = False  # the last one: nodes of no domain share none
+            near = np.where(held[codes], score, near)
+    return np.where(there, 1.0, near)
 
 
 def _stability(intent: Intent, view: View) -> Scored:
-    age_s = view.signals.age_s
+    age_s, snapshot = view.signals.age_s, view.snapshot
     quantity = _wished(intent)
     if age_s is not None and quantity is not None:
-        return _satisfied(quantity, age_s, view)
-    ready = np.array([node.ready for node in view.snapshot.nodes], dtype=np.float64)
+        return _satisfied(quantity, age_s[view.at])
+    ready = view.memory.by_table("ready", snapshot, lambda: _ready(snapshot))[view.at]
     old = intent.sign is Sign.PREFER
     if age_s is None:
         unclear = bool(ready.all()) or not old or quantity is not None
         return (None, "ages of nodes are unknown") if unclear else (ready, "nodes that are ready")
-    score = np.full(len(age_s), np.nan)
-    score[view.rows] = stretched(np.log1p(np.maximum(age_s[view.rows], 0.0)), more_is_better=old)
+    score = stretched(np.log1p(np.maximum(age_s[view.at], 0.0)), more_is_better=old)
     return score * ready, "age of nodes, if ready"
+
+
+def _ready(snapshot: Snapshot) -> FloatArray:
+    return np.array([node.ready for node in snapshot.nodes], dtype=np.float64)
 
 
 def _noise(_intent: Intent, view: View) -> Scored:
     noise = view.signals.noise_ratio
     if noise is not None:
-        return 1.0 - noise, "measured disturbance by neighbours"
-    ratios = used_ratios(view.snapshot)
-    busiest = np.where(np.isfinite(ratios), ratios, 0.0).max(axis=1)
-    return 1.0 - busiest, "share of the busiest resource that others leave free"
+        return 1.0 - noise[view.at], "measured disturbance by neighbours"
+    snapshot = view.snapshot
+    key = ("quiet", snapshot.resources)
+    quiet = view.memory.by_row(key, snapshot, lambda rows: _left_free(snapshot, rows))
+    return quiet[view.at], "share of the busiest resource that others leave free"
+
+
+def _left_free(snapshot: Snapshot, rows: IntArray | None) -> FloatArray:
+    ratios = used_ratios(snapshot, rows)
+    free: FloatArray = 1.0 - np.where(np.isfinite(ratios), ratios, 0.0).max(axis=1)
+    return free
 
 
 def _cost(intent: Intent, view: View) -> Scored:
     price = view.signals.price_usd_per_h
     if price is not None:
-        return _satisfied(_wished(intent) or Quantity("price", Op.LEAST), price, view)
+        return _satisfied(_wished(intent) or Quantity("price", Op.LEAST), price[view.at])
     spot = label_mask("spot", view.snapshot)
     if spot is None or intent.quantity is not None:
         return None, "prices of nodes are unknown"
-    return spot.astype(np.float64), "spot nodes cost less"
+    return spot[view.at].astype(np.float64), "spot nodes cost less"
 
 
 def _energy(intent: Intent, view: View) -> Scored:
@@ -205,8 +270,8 @@ def _energy(intent: Intent, view: View) -> Scored:
         return None, "power of nodes is unknown"
     quantity = _wished(intent)
     if quantity is not None and quantity.value is not None and quantity.unit is not None:
-        return _satisfied(quantity, power, view)
-    return _satisfied(Quantity("power", Op.LEAST), power, view)
+        return _satisfied(quantity, power[view.at])
+    return _satisfied(Quantity("power", Op.LEAST), power[view.at])
 
 
 SCORERS: Mapping[IntentClass, Callable[[Intent, View], Scored]] = {
@@ -223,3 +288,24 @@ SCORERS: Mapping[IntentClass, Callable[[Intent, View], Scored]] = {
     IntentClass.COST: _cost,
     IntentClass.ENERGY: _energy,
 }
+
+
+def rests_on(intent: Intent, pod: Pod) -> Hashable:
+    """Return all of the pod that the intent's score depends on."""
+    if intent.kind is IntentClass.BALANCE:
+        return frozenset(pod.requests.items())
+    if intent.kind is IntentClass.SPREAD or intent.target == SELF:
+        return pod.namespace, frozenset(pod.labels.items())
+    return pod.namespace
+
+
+def rests_on_snapshot(intent: Intent, signals: Signals) -> bool:
+    """Return whether the score of a node is the same among whatever candidates."""
+    quantity = intent.quantity
+    if intent.kind is IntentClass.QUANTITY:
+        return quantity is None or (quantity.value is not None and quantity.resource != "bandwidth")
+    if intent.kind is IntentClass.NETWORK:
+        return signals.rtt_ms is None
+    if intent.kind is IntentClass.NOISE:
+        return signals.noise_ratio is None
+    return intent.kind not in {IntentClass.STABILITY, IntentClass.COST, IntentClass.ENERGY}

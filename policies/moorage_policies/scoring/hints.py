@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from moorage_policies.hints import Intent, Signals, score_hint
+from moorage_policies.hints import HintMemory, Intent, Signals, score_nodes
 from moorage_policies.state import Snapshot
 from moorage_policies.types import FloatArray, IntArray, Pod
 
@@ -20,14 +20,18 @@ class HintedNodes:
     Args:
         intents_of: see :data:`IntentsOf`.
         signals_of: see :data:`SignalsOf`.
+        memory: of what intents said of nodes before.
     """
 
-    __slots__ = ("_intents_of", "_signals_of")
+    __slots__ = ("_intents_of", "_memory", "_signals_of")
 
     name = "hints"
 
-    def __init__(self, intents_of: IntentsOf, signals_of: SignalsOf) -> None:
+    def __init__(
+        self, intents_of: IntentsOf, signals_of: SignalsOf, memory: HintMemory | None = None
+    ) -> None:
         self._intents_of = intents_of
+        self._memory = memory or HintMemory()
         self._signals_of = signals_of
 
     def score(self, pod: Pod, snapshot: Snapshot, rows: IntArray) -> FloatArray | None:
@@ -35,4 +39,4 @@ class HintedNodes:
         intents = self._intents_of(pod)
         if not intents:
             return None
-        return score_hint(intents, pod, snapshot, rows, self._signals_of(snapshot)).value.score
+        return score_nodes(intents, pod, snapshot, rows, self._signals_of(snapshot), self._memory)
