@@ -279,6 +279,7 @@ def test_the_end_of_a_gated_nominated_pod_wakes_a_pod_that_lacks_room_and_a_labe
     arena.start_scheduler(scripted_extender, ALL_VERBS)
     arena.pod("holder", gpus=1, priority=LOW)
     arena.wait_bound("holder")
+    arena.wait_scheduler_sees_pods()  # later news of the holder would wake the other by itself
     arena.pod("waits", gpus=1, priority=MIDDLE)
     arena.wait_unschedulable("waits")
     arena.label_pod("waits", "touched")
