@@ -24,7 +24,7 @@ from moorage_crds.render import crd_manifests
 EXTENDER = "moorage-extender"
 OPERATOR = "moorage-operator"
 SOLVER = "moorage-solver"
-_READY_WITHIN_S = 60.0
+_READY_WITHIN_S = 180.0
 _FIELD_MANAGER = "moorage-install"
 
 _PLURALS = {
