@@ -14,6 +14,7 @@ from moorage_extender.config import Settings
 from moorage_extender.decisions import Decisions
 from moorage_extender.failures import FailedBinds, FirstFailures
 from moorage_extender.feed import Budgets
+from moorage_extender.hint_signals import HintSignals
 from moorage_extender.hints import Hints
 from moorage_extender.kept_room import KeptRoom
 from moorage_extender.metrics import Metrics
@@ -23,6 +24,7 @@ from moorage_extender.planner.answers import Answers
 from moorage_extender.planner.books import MigrationBook, PolicyBook
 from moorage_extender.remembered import Remembered
 from moorage_policies.errors import BadInputError
+from moorage_policies.hints import Signals
 from moorage_policies.ports import Clock
 from moorage_policies.scoring import (
     Fairness,
@@ -88,6 +90,7 @@ class Context:
     first_failures: FirstFailures = field(init=False)
     kept_room: KeptRoom = field(init=False)
     hints: Hints = field(init=False)
+    hint_signals: HintSignals = field(init=False)
     network: Network = field(init=False)
     decisions: Decisions = field(init=False)
     budgets: Budgets = field(default_factory=Budgets)
@@ -108,15 +111,18 @@ class Context:
     def __post_init__(self) -> None:
         settings = self.settings
         self.state = ClusterState(assume_ttl_s=settings.assume_ttl_s)
-        self.hints = Hints(self.metrics, self.wall_clock)
+        self.hints = Hints(self.metrics)
         self.network = Network(settings, self.metrics, self.clock)
         told = (
-            HintedNodes(self.hints.intents_of, self.hints.signals_of, self.hints.memory),
+            HintedNodes(self.hints.intents_of, self._hint_signals, self.hints.memory),
             NetworkNodes(self.network.values_of),
             Fairness(self._disruptions_of),
             Load(lambda: self.utilisation, self.clock),
         )
         self.ranker = Ranker(settings.ranking_params(), self.clock, told)
+        self.hint_signals = HintSignals(
+            self.ranker, self.network, lambda: self.utilisation, self.clock, self.wall_clock
+        )
         self.failed_binds = FailedBinds(settings.failed_bind_memory_s, self.clock)
         self.first_failures = FirstFailures(FIRST_FAILURE_MEMORY_S, self.wall_clock)
         self.kept_room = KeptRoom(self.wall_clock)
@@ -141,6 +147,9 @@ class Context:
     def take_load(self, batch: Utilisation) -> None:
         """Rank by this batch of measurements from now on."""
         self.utilisation = batch
+
+    def _hint_signals(self, snapshot: Snapshot) -> Signals:
+        return self.hint_signals.of(snapshot)
 
     def _disruptions_of(self, pod: Pod) -> float:
         return self._disruptions.get(pod.owner.uid, 0.0) if pod.owner is not None else 0.0

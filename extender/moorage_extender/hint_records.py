@@ -58,8 +58,8 @@ def note_hint(pod: Pod, ranking: Ranking, ctx: Context, snapshot: Snapshot) -> H
     is_on = ctx.policy.spec.hints.actuation == "Auto"
     outcome = _outcome(reading, ranking) if is_on else "switched-off"
     ctx.metrics.hinted_rankings.labels(outcome).inc()
-    hints = ctx.hints
-    return HintUse(source, reading, outcome, hints.signals_of(snapshot), hints.memory)
+    signals = ctx.hint_signals.of(snapshot)
+    return HintUse(source, reading, outcome, signals, ctx.hints.memory)
 
 
 def _outcome(reading: Reading | None, ranking: Ranking) -> str:

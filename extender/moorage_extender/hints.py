@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
 import msgspec
-import numpy as np
 
 from moorage_crds.names import HINT_ANNOTATION, HINT_INTENTS_ANNOTATION, POOL_LABEL
 from moorage_crds.objects import ObjectMeta, Wire
@@ -18,11 +17,8 @@ from moorage_policies.hints import (
     HintSource,
     Intent,
     Reading,
-    Signals,
     read_hint,
 )
-from moorage_policies.ports import Clock
-from moorage_policies.state import Snapshot
 from moorage_policies.types import Pod
 
 PoolKey = tuple[str, str]
@@ -98,18 +94,15 @@ class Hints:
 
     Args:
         metrics: counts.
-        wall_clock: Unix seconds, for the age of nodes.
     """
 
-    def __init__(self, metrics: Metrics, wall_clock: Clock) -> None:
+    def __init__(self, metrics: Metrics) -> None:
         self.book = HintBook()
         self.memory = HintMemory()
         self._metrics = metrics
-        self._wall_clock = wall_clock
         self._of_pools: dict[PoolKey, HintSource] = {}
         self._waiting: OrderedDict[HintSource, None] = OrderedDict()
         self._came = asyncio.Event()
-        self._ages: tuple[int, Signals] | None = None
 
     def source_of(self, pod: Pod) -> HintSource | None:
         """Return where a pod's hint stands: on itself, else on its pool; ``None`` without one."""
@@ -135,15 +128,6 @@ class Hints:
         """Return whether a pod has a hint that nobody has read yet."""
         source = self.source_of(pod)
         return source is not None and self.book.find(source) is None
-
-    def signals_of(self, snapshot: Snapshot) -> Signals:
-        """Return what is known about nodes beyond their labels and pods: their age."""
-        version = snapshot.table.version
-        if self._ages is None or self._ages[0] != version:
-            created_s = np.array([node.created_s for node in snapshot.nodes], dtype=np.float64)
-            known = np.where(created_s > 0, self._wall_clock() - created_s, np.nan)
-            self._ages = (version, Signals(age_s=known if (created_s > 0).any() else None))
-        return self._ages[1]
 
     def notice(self, pod: Pod) -> None:
         """Have a pod's hint read soon unless it is known."""

@@ -29,11 +29,12 @@ from moorage_policies.network.samples import (
     gather,
 )
 from moorage_policies.network.scores import Judge, NodeScores, Sight, topology_values
+from moorage_policies.network.telemetry import View
 from moorage_policies.network.topology import detect_levels, places_of
 from moorage_policies.ports import Clock
 from moorage_policies.scoring import Ranking
 from moorage_policies.state import NodeTable, Snapshot
-from moorage_policies.types import FloatArray, Pod
+from moorage_policies.types import FloatArray, IntArray, Pod
 
 POOL_WORKLOAD = "kv-transfer"
 """Class of a pool's pods whose annotation names none."""
@@ -89,6 +90,8 @@ class Network:
         self._samples = SampleTable()
         self._entries: OrderedDict[Key, _Entry | None] = OrderedDict()
         self._snapshot: Snapshot | None = None
+        self._view: View | None = None
+        self._places: tuple[tuple[IntArray, ...], IntArray] | None = None
         self._news = 0
         self._came = asyncio.Event()
 
@@ -105,6 +108,7 @@ class Network:
     def adopt(self, levels: tuple[str, ...]) -> None:
         """Take over a policy's topology levels; without any, those of the settings hold."""
         self._levels = levels or self._own_levels
+        self._places = None
         self.wake()
 
     def take(self, report: Report) -> None:
@@ -133,6 +137,25 @@ class Network:
         if self._mode != "Auto" or _key_of(pod, snapshot) is None:
             return False
         return self._find(pod, snapshot) is None
+
+    def round_trips_ms(self, snapshot: Snapshot) -> FloatArray | None:
+        """Return usual round trips between the snapshot's nodes, ``None`` unless probes tell."""
+        if not self.is_on:
+            return None
+        if self._snapshot is None:
+            self._snapshot = snapshot
+        view = self._view
+        return None if view is None or view.nodes != snapshot.node_names else view.usual_rtt_ms
+
+    def places(self, table: NodeTable) -> IntArray | None:
+        """Return the nodes' places on the levels that an admin named, ``None`` without any."""
+        if not self._levels:
+            return None
+        columns = tuple(table.label(key).codes for key in self._levels)
+        known = self._places
+        if known is None or any(a is not b for a, b in zip(known[0], columns, strict=False)):
+            self._places = known = (columns, places_of(table, self._levels))
+        return known[1]
 
     def note(self, pod: Pod, ranking: Ranking, snapshot: Snapshot) -> None:
         """Count what the network said of a ranked pod, and what it expects of the chosen node."""
@@ -169,6 +192,8 @@ class Network:
         # in a thread: numbers of large clusters take longer than verbs may wait
         seen = await asyncio.to_thread(self._look, snapshot.table, samples, now_s)
         self._tell(seen)
+        told = seen is not None and bool(np.isfinite(seen.gathered.view.usual_rtt_ms).any())
+        self._view = seen.gathered.view if seen is not None and told else None
         for key in missing:
             sight = None if seen is None else seen.sight
             scores = await asyncio.to_thread(self._score, key, snapshot.table, sight)

@@ -185,7 +185,7 @@ async def test_what_a_model_read_for_a_pool_counts_for_its_pods_alone(extender: 
 
 
 async def test_a_flood_of_hints_waits_in_bounded_room() -> None:
-    hints = Hints(Metrics(), lambda: 0.0)
+    hints = Hints(Metrics())
     for number in range(MAX_WAITING + 100):
         hints.notice(make_pod(f"p{number}", annotations={HINT_ANNOTATION: f"near pod {number}"}))
     assert len(hints._waiting) == MAX_WAITING

@@ -18,12 +18,15 @@ from moorage_policies.hints.intent import (
 )
 from moorage_policies.hints.memory import HintMemory
 from moorage_policies.hints.score import HintScore, IntentScore, score_hint, score_nodes
-from moorage_policies.hints.signals import NO_SIGNALS, Signals
+from moorage_policies.hints.scorers import POWER_LABEL, PRICE_LABEL
+from moorage_policies.hints.signals import NO_SIGNALS, Opinion, Signals
 from moorage_policies.hints.written import read_written, text_digest, write_hint
 
 __all__ = [
     "MAX_TEXT_CHARS",
     "NO_SIGNALS",
+    "POWER_LABEL",
+    "PRICE_LABEL",
     "SCHEMA_VERSION",
     "HintBook",
     "HintMemory",
@@ -33,6 +36,7 @@ __all__ = [
     "IntentClass",
     "IntentScore",
     "Op",
+    "Opinion",
     "Origin",
     "ParsedHint",
     "Quantity",

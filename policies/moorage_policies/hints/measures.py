@@ -68,12 +68,16 @@ def satisfaction(quantity: Quantity, have: FloatArray) -> FloatArray:
     assert quantity.value is not None
     assert quantity.unit is not None
     need = to_base(quantity.value, quantity.unit)
+    return np.where(np.isnan(have), np.nan, _bounded(quantity.op, need, have))
+
+
+def _bounded(op: Op, need: float, have: FloatArray) -> FloatArray:
     have = np.clip(have, 0.0, _LARGEST)
     short = _ratio(have, np.full_like(have, need))
     over = _ratio(np.full_like(have, need), have)
-    if quantity.op is Op.AT_LEAST:
+    if op is Op.AT_LEAST:
         return np.where(have >= need, 1.0, _NEARLY * np.minimum(short, 1.0))
-    if quantity.op is Op.AT_MOST:
+    if op is Op.AT_MOST:
         return np.where(have <= need, 1.0, _NEARLY * np.minimum(over, 1.0))
     return np.where(have == need, 1.0, _NEARLY * np.minimum(np.minimum(short, over), 1.0))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from moorage_policies.hints.canonical import canonical_key, name_words
 from moorage_policies.state import ABSENT, LabelColumn, NodeTable, Snapshot
-from moorage_policies.types import NVIDIA_GPU, BoolArray, IntArray
+from moorage_policies.types import NVIDIA_GPU, BoolArray, FloatArray, IntArray
 
 AMD_GPU = "amd.com/gpu"
 _TRUE = ("true", "yes", "1", "")
@@ -120,6 +120,18 @@ def values_mask(column: LabelColumn, accepts: Callable[[str], bool]) -> BoolArra
 
 def _one_of(values: tuple[str, ...]) -> Callable[[str], bool]:
     return lambda value: value.casefold() in values
+
+
+def label_numbers(key: str, table: NodeTable) -> FloatArray | None:
+    """Return the number that a label holds on each node, NaN without; ``None`` if no node says."""
+    column = table.label(key)
+    numbers = np.array([*(_number(value) for value in column.values), np.nan])
+    return None if np.isnan(numbers).all() else numbers[column.codes]
+
+
+def _number(value: str) -> float:
+    plain = re.fullmatch(r"\d{1,9}(?:\.\d{1,9})?", value)
+    return float(value) if plain else np.nan
 
 
 def domain_codes(table: NodeTable, key: str) -> IntArray | None:

@@ -11,12 +11,21 @@ from moorage_policies.hints.canonical import free_of, turned
 from moorage_policies.hints.intent import ANY, SELF, Intent, IntentClass, Op, Quantity, Sign
 from moorage_policies.hints.measures import amount_of, satisfaction, stretched, used_ratios
 from moorage_policies.hints.memory import HintMemory
-from moorage_policies.hints.node_match import accelerator_mask, domain_codes, label_mask
+from moorage_policies.hints.node_match import (
+    accelerator_mask,
+    domain_codes,
+    label_mask,
+    label_numbers,
+)
 from moorage_policies.hints.pod_match import by_domain, counts_of
 from moorage_policies.hints.signals import Signals
 from moorage_policies.state import ABSENT, Snapshot
 from moorage_policies.types import BoolArray, FloatArray, IntArray, Pod
 
+PRICE_LABEL = "moorage.dev/usd-per-hour"
+"""Label of nodes that tells their price."""
+POWER_LABEL = "moorage.dev/watts"
+"""Label of nodes that tells what they draw."""
 _MS_PER_S = 1000.0
 _LONGEST_MS = 1e9
 _NEARNESS = (("region", 0.3), ("zone", 0.6), ("rack", 0.8), ("switch", 0.85), ("nvlink", 0.9))
@@ -32,6 +41,12 @@ class View:
     at: IntArray | slice
     signals: Signals
     memory: HintMemory
+
+    @property
+    def rows(self) -> IntArray:
+        """Return the rows of the candidates."""
+        rows: IntArray = np.arange(len(self.snapshot.nodes), dtype=np.int64)[self.at]
+        return rows
 
 
 Scored = tuple[FloatArray | None, str]
@@ -176,14 +191,35 @@ def _network(intent: Intent, view: View) -> Scored:
     if goal is None:
         return None, f"nothing is known of where {target} is"
     if view.signals.rtt_ms is not None:
-        rtt_ms = _mean_rtt_ms(view.signals.rtt_ms, goal)
-        quantity = intent.quantity or Quantity("latency", Op.LEAST)
-        return _satisfied(quantity, rtt_ms[view.at] / _MS_PER_S)
-    there = goal > 0
+        rtt_ms = _mean_rtt_ms(view.signals.rtt_ms, goal)[view.at]
+        if np.isfinite(rtt_ms).any():
+            quantity = intent.quantity or Quantity("latency", Op.LEAST)
+            return _satisfied(quantity, rtt_ms / _MS_PER_S)
+    there, places = goal > 0, view.signals.places
+    if places is not None:
+        return _shared_levels(there, places)[view.at], f"network levels shared with {target}"
     near = view.memory.by_table(
         ("near", there.tobytes()), view.snapshot, lambda: _shared_domains(there, view.snapshot)
     )
     return near[view.at], f"domains shared with {target}"
+
+
+def _shared_levels(there: BoolArray, places: IntArray) -> FloatArray:
+    """Return how deep the level is that a node shares with the target, the same node 1."""
+    near = np.zeros(len(there))
+    levels = places.shape[1]
+    for level in range(levels):
+        near = np.where(_in_held(places[:, level], there), (level + 1) / (levels + 1), near)
+    return np.where(there, 1.0, near)
+
+
+def _in_held(codes: IntArray, there: BoolArray) -> BoolArray:
+    """Return which nodes are in a domain that holds one of those."""
+    held = np.zeros(int(codes.max(initial=0)) + 2, dtype=np.bool_)
+    held[codes[there]] = True
+    held[ABSENT] = False  # the last one: nodes of no domain share none
+    inside: BoolArray = held[codes]
+    return inside
 
 
 def _goal(target: str, view: View) -> FloatArray | None:
@@ -199,12 +235,12 @@ def _goal(target: str, view: View) -> FloatArray | None:
 
 
 def _mean_rtt_ms(rtt_ms: FloatArray, goal: FloatArray) -> FloatArray:
-    rtt_ms = np.clip(rtt_ms, 0.0, _LONGEST_MS)
-    known = np.isfinite(rtt_ms[:, goal > 0])
+    rtt_ms = np.clip(rtt_ms[:, goal > 0], 0.0, _LONGEST_MS)
+    known = np.isfinite(rtt_ms)
     weights = known * goal[goal > 0]
     total = weights.sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        sums = (np.where(known, rtt_ms[:, goal > 0], 0.0) * weights).sum(axis=1)
+        sums = (np.where(known, rtt_ms, 0.0) * weights).sum(axis=1)
         return np.where(total > 0, sums / total, np.nan)
 
 
@@ -213,15 +249,12 @@ def _shared_domains(there: BoolArray, snapshot: Snapshot) -> FloatArray:
     for key, score in _NEARNESS:
         codes = domain_codes(snapshot.table, key)
         if codes is not None:
-            held = np.zeros(int(codes.max()) + 2, dtype=np.bool_)
-            held[codes[there]] = True
-            held[ABSENT] = False  # the last one: nodes of no domain share none
-            near = np.where(held[codes], score, near)
+            near = np.where(_in_held(codes, there), score, near)
     return np.where(there, 1.0, near)
 
 
 def _stability(intent: Intent, view: View) -> Scored:
-    age_s, snapshot = view.signals.age_s, view.snapshot
+    age_s, snapshot = _ages_s(view), view.snapshot
     quantity = _wished(intent)
     if age_s is not None and quantity is not None:
         return _satisfied(quantity, age_s[view.at])
@@ -234,18 +267,38 @@ def _stability(intent: Intent, view: View) -> Scored:
     return score * ready, "age of nodes, if ready"
 
 
+def _ages_s(view: View) -> FloatArray | None:
+    signals, snapshot = view.signals, view.snapshot
+    if signals.age_s is not None or signals.now_s is None:
+        return signals.age_s
+
+    def work_out(rows: IntArray | None) -> FloatArray:
+        nodes = snapshot.nodes if rows is None else [snapshot.nodes[row] for row in rows.tolist()]
+        return np.array([node.created_s for node in nodes], dtype=np.float64)
+
+    created_s = view.memory.by_row("created", snapshot, work_out)
+    known = created_s > 0
+    return np.where(known, signals.now_s - created_s, np.nan) if known.any() else None
+
+
 def _ready(snapshot: Snapshot) -> FloatArray:
     return np.array([node.ready for node in snapshot.nodes], dtype=np.float64)
 
 
 def _noise(_intent: Intent, view: View) -> Scored:
-    noise = view.signals.noise_ratio
-    if noise is not None:
-        return 1.0 - noise[view.at], "measured disturbance by neighbours"
+    noise, opinion = view.signals.noise_ratio, view.signals.peace_of
     snapshot = view.snapshot
+    quiet = None if noise is None else 1.0 - noise[view.at]
+    peace = None if opinion is None else opinion(view.pod, snapshot, view.rows)
+    if quiet is not None and peace is not None:
+        return (quiet + peace) / 2, "measured use, and what workload classes lose to each other"
+    if peace is not None:
+        return peace, "what workload classes lose to each other"
+    if quiet is not None:
+        return quiet, "measured use of the busiest resource"
     key = ("quiet", snapshot.resources)
-    quiet = view.memory.by_row(key, snapshot, lambda rows: _left_free(snapshot, rows))
-    return quiet[view.at], "share of the busiest resource that others leave free"
+    free = view.memory.by_row(key, snapshot, lambda rows: _left_free(snapshot, rows))
+    return free[view.at], "share of the busiest resource that others leave free"
 
 
 def _left_free(snapshot: Snapshot, rows: IntArray | None) -> FloatArray:
@@ -255,23 +308,36 @@ def _left_free(snapshot: Snapshot, rows: IntArray | None) -> FloatArray:
 
 
 def _cost(intent: Intent, view: View) -> Scored:
-    price = view.signals.price_usd_per_h
+    price = _labelled(PRICE_LABEL, view.signals.price_usd_per_h, view)
     if price is not None:
         return _satisfied(_wished(intent) or Quantity("price", Op.LEAST), price[view.at])
     spot = label_mask("spot", view.snapshot)
     if spot is None or intent.quantity is not None:
-        return None, "prices of nodes are unknown"
+        return None, f"prices of nodes are unknown; label nodes with {PRICE_LABEL}"
     return spot[view.at].astype(np.float64), "spot nodes cost less"
 
 
 def _energy(intent: Intent, view: View) -> Scored:
-    power = view.signals.power_w
-    if power is None:
-        return None, "power of nodes is unknown"
+    power, opinion = _labelled(POWER_LABEL, view.signals.power_w, view), view.signals.frugality_of
     quantity = _wished(intent)
+    if power is None and quantity is None and opinion is not None:
+        frugal = opinion(view.pod, view.snapshot, view.rows)
+        if frugal is not None:
+            return frugal, "energy by accelerator class, as the policy tells it"
+    if power is None:
+        return None, f"power of nodes is unknown; label nodes with {POWER_LABEL}"
     if quantity is not None and quantity.value is not None and quantity.unit is not None:
         return _satisfied(quantity, power[view.at])
     return _satisfied(Quantity("power", Op.LEAST), power[view.at])
+
+
+def _labelled(key: str, measured: FloatArray | None, view: View) -> FloatArray | None:
+    """Return what labels say of each node, else what is measured; NaN where nobody says."""
+    table = view.snapshot.table
+    told = view.memory.by_table(("number", key), view.snapshot, lambda: label_numbers(key, table))
+    if told is None or measured is None:
+        return measured if told is None else told
+    return np.where(np.isnan(told), measured, told)
 
 
 SCORERS: Mapping[IntentClass, Callable[[Intent, View], Scored]] = {
@@ -305,7 +371,7 @@ def rests_on_snapshot(intent: Intent, signals: Signals) -> bool:
     if intent.kind is IntentClass.QUANTITY:
         return quantity is None or (quantity.value is not None and quantity.resource != "bandwidth")
     if intent.kind is IntentClass.NETWORK:
-        return signals.rtt_ms is None
+        return signals.rtt_ms is None and signals.places is None
     if intent.kind is IntentClass.NOISE:
-        return signals.noise_ratio is None
+        return signals.noise_ratio is None and signals.peace_of is None
     return intent.kind not in {IntentClass.STABILITY, IntentClass.COST, IntentClass.ENERGY}

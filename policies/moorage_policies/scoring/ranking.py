@@ -240,6 +240,11 @@ class Ranker:
         self._heterogeneity.learn(self._fragmentation.mixes, snapshot)
         self._interference.learn(snapshot)
 
+    def opinion(self, name: str, pod: Pod, snapshot: Snapshot, rows: IntArray) -> FloatArray | None:
+        """Return what one scorer says, whatever its weight, ``None`` without any opinion."""
+        scorer = next(scorer for scorer in self._scorers if scorer.name == name)
+        return scorer.score(pod, snapshot, rows)
+
     def rank(
         self, pod: Pod, snapshot: Snapshot, rows: IntArray, *, deadline_s: float = float("inf")
     ) -> Decision[Ranking]:

@@ -5,10 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moorage_policies.hints import Signals, parse_hint, score_hint
+from moorage_policies.hints import (
+    NO_SIGNALS,
+    POWER_LABEL,
+    PRICE_LABEL,
+    Signals,
+    parse_hint,
+    score_hint,
+)
 from moorage_policies.state import Snapshot
 from moorage_policies.testing import GIB, make_node, make_pod, make_snapshot
-from moorage_policies.types import FloatArray, Pod
+from moorage_policies.types import FloatArray, IntArray, Pod
 
 ZONE = "topology.kubernetes.io/zone"
 PRODUCT = "nvidia.com/gpu.product"
@@ -104,6 +111,48 @@ def test_measured_facts_are_used() -> None:
     # between 1 and 3 dollars; an unknown price is one half
     np.testing.assert_allclose(scored("cheap", signals), [1, 0.5, 0, 0.5])
     np.testing.assert_allclose(scored("energy efficient", signals), [0, 0, 1, 0.5])
+
+
+def test_prices_and_power_stand_in_labels() -> None:
+    told = [{PRICE_LABEL: "1.5", POWER_LABEL: "700"}, {PRICE_LABEL: "3"}, {PRICE_LABEL: "n/a"}]
+    nodes = [make_node(f"n{row}", labels=labels) for row, labels in enumerate(told)]
+    snapshot = make_snapshot(nodes)
+
+    def score(text: str, signals: Signals = NO_SIGNALS) -> FloatArray | None:
+        return score_hint(parse_hint(text).intents, MINE, snapshot, signals=signals).value.score
+
+    np.testing.assert_allclose(score("cheap"), [1, 0, 0.5])
+    # holds, half of 2/3, unknown
+    np.testing.assert_allclose(score("under $2 an hour"), [1, 1 / 3, 0.5])
+    np.testing.assert_allclose(score("below 800 W"), [1, 0.5, 0.5])
+    measured = Signals(power_w=np.array([1.0, 100.0, 1400.0]))
+    # the label counts before the measurement: 700, 100, 1400 W
+    np.testing.assert_allclose(score("low power", measured), [7 / 13, 1, 0])
+
+
+def test_levels_that_an_admin_named_tell_what_is_near() -> None:
+    # redis is on a0; a1 shares the outer level, b0 both, b1 is nowhere
+    places = np.array([[0, 0], [0, 1], [0, 0], [-1, -1]])
+    np.testing.assert_allclose(scored("near redis", Signals(places=places)), [1, 1 / 3, 2 / 3, 0])
+
+
+def test_what_scorers_know_of_energy_and_interference_is_asked() -> None:
+    asked: list[tuple[str, list[int]]] = []
+
+    def opinion(pod: Pod, _: Snapshot, rows: IntArray) -> FloatArray:
+        asked.append((pod.name, rows.tolist()))
+        return rows / 4
+
+    signals = Signals(frugality_of=opinion, peace_of=opinion)
+    np.testing.assert_allclose(scored("energy efficient", signals), [0, 0.25, 0.5, 0.75])
+    np.testing.assert_allclose(scored("quiet nodes", signals), [0, 0.25, 0.5, 0.75])
+    both = Signals(peace_of=opinion, noise_ratio=np.array([0.0, 0.5, 1.0, np.nan]))
+    # means of 1 and 0, 1/2 and 1/4, 0 and 1/2; one half where nothing was measured
+    np.testing.assert_allclose(scored("quiet nodes", both), [0.5, 0.375, 0.25, 0.5])
+    assert set(map(str, asked)) == {str((MINE.name, [0, 1, 2, 3]))}
+    silent = Signals(frugality_of=lambda *_: None, peace_of=lambda *_: None)
+    assert scored("energy efficient", silent) is None
+    assert scored("below 300 W", signals) is None  # an opinion is no number of watts
 
 
 def test_conflicts_trade_by_weight() -> None:
