@@ -147,7 +147,7 @@ async def test_intents_that_a_person_corrected_stay(door: Door, of: bool) -> Non
         pytest.param(make_pod(written="{"), "HintIntentsUnusable", "is not JSON", id="no-json"),
     ],
 )
-async def test_a_bad_hint_brings_one_warning_and_no_write(
+async def test_a_bad_hint_brings_one_warning_and_its_reason_where_it_is_ours(
     door: Door, pod: PendingPod, reason: str, part: str
 ) -> None:
     await door.answer(pod)
@@ -156,8 +156,21 @@ async def test_a_bad_hint_brings_one_warning_and_no_write(
     assert told == reason
     assert part in message
     assert len(message) < 1024
-    assert door.patches == []
     assert door.counts == [reason.removeprefix("Hint")] * 2
+    if reason in {"HintOtherScheduler", "HintIntentsUnusable"}:  # not ours, or a person's own words
+        assert door.patches == []
+        return
+    text = pod.metadata.annotations[HINT_ANNOTATION]
+    for _, patch in door.patches:
+        written = patch["annotations"][HINT_INTENTS_ANNOTATION]
+        assert json.loads(written).get("refusal", "NothingUnderstood") == reason.removeprefix(
+            "Hint"
+        )
+        assert len(written) < 4096
+        assert read_hint(HintSource(text, written)).hint.intents == ()
+    pod.metadata.annotations[HINT_INTENTS_ANNOTATION] = written
+    await door.answer(pod)  # what is written is not told again
+    assert len(door.patches) == len(door.counts) == 2
 
 
 async def test_replicas_of_one_owner_bring_one_warning(door: Door) -> None:

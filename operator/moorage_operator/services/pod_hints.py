@@ -137,17 +137,17 @@ class PodHints:
             self._count(BY_HAND)
             return
         read = self._reader.read(pod.metadata.namespace, text, lambda: self.notice(pod))
-        if read.hint.refusal is not None or not read.hint.intents:
-            shown = text[:SHOWN_CHARS].encode(errors="replace").decode()
-            await self._warn(pod, read.outcome, f"{read.describe()}: {shown!r}")
-            return
         ours = read.to_annotation()
         if written == ours:
             return
         if written and self._is_by_hand(text, written):
             self._count(BY_HAND)
             return
-        self._count(read.outcome)
+        if read.hint.intents:
+            self._count(read.outcome)
+        else:
+            shown = text[:SHOWN_CHARS].encode(errors="replace").decode()
+            await self._warn(pod, read.outcome, f"{read.describe()}: {shown!r}")
         await self._annotate(pod, ours)
 
     def _is_by_hand(self, text: str, written: str) -> bool:

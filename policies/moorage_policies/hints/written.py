@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from moorage_policies.errors import BadInputError
 from moorage_policies.hints.codec import hint_to_json, intents_from_json
-from moorage_policies.hints.intent import MAX_NOT_UNDERSTOOD, SCHEMA_VERSION, ParsedHint
+from moorage_policies.hints.intent import MAX_NOT_UNDERSTOOD, SCHEMA_VERSION, ParsedHint, Refusal
 
 MAX_WRITTEN_CHARS = 32_768
 """Longest written form that is read."""
@@ -68,4 +68,14 @@ def _read_object(text: str, data: Mapping[str, object]) -> ParsedHint | None:
     if not isinstance(phrases, list) or not all(isinstance(phrase, str) for phrase in phrases):
         raise BadInputError("must be a list of texts", field="notUnderstood")
     shown = tuple(phrase[:MAX_PHRASE_CHARS] for phrase in phrases[:MAX_NOT_UNDERSTOOD])
-    return ParsedHint(intents_from_json(data.get("intents")), shown)
+    intents = intents_from_json(data.get("intents"))
+    return ParsedHint(intents, shown, None if intents else _refusal(data.get("refusal")))
+
+
+def _refusal(value: object) -> Refusal | None:
+    if value is None:
+        return None
+    try:
+        return Refusal(str(value))
+    except ValueError:
+        raise BadInputError(f"must be one of {', '.join(Refusal)}", field="refusal") from None

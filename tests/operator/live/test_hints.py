@@ -88,5 +88,8 @@ def test_pools_and_pods_are_told_what_was_understood(site: Any, team: str, new_p
     }
     site.eventually(lambda: events() == expected, why=f"the events are {expected}: {events()}")
     assert json.loads(written("corrected")) == {"intents": [{"class": "Cost"}]}
-    assert written("huge") == written("german") == written("foreign") == ""
+    assert written("foreign") == ""
+    for name, refusal in (("huge", "TooLong"), ("german", "NotEnglish")):
+        site.eventually(lambda name=name: written(name), why=f"{name} carries the reason")
+        assert json.loads(written(name))["refusal"] == refusal
     site.plane.kubectl("delete", "pods", "--all", "-n", team, "--wait=false")
