@@ -6,7 +6,7 @@ hint, however worded, can leave that range, remove a node or add one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,7 +83,7 @@ def score_hint(
     at = slice(None) if rows is None else rows
     view = View(pod, snapshot, at, signals, memory or HintMemory())
     parts = tuple(_part(intent, view) for intent in intents)
-    told = [part for part in parts if part.score is not None]
+    told = [(part.intent.weight.ratio, part.score) for part in parts if part.score is not None]
     result = HintScore(_mean(told), parts)
     reason = f"{len(told)} of {len(parts)} intents tell nodes apart"
     return Decision(result, reason, {"pod": pod.key, "generation": snapshot.generation})
@@ -100,27 +100,39 @@ def score_nodes(
     """Return the score of :func:`score_hint` alone; pods of one template cost a look-up each."""
     few = len(rows) * _FEW < len(snapshot.nodes)
     if few or not all(rests_on_snapshot(intent, signals) for intent in intents):
-        return score_hint(intents, pod, snapshot, rows, signals, memory).value.score
+        return _mean(_said(intents, View(pod, snapshot, rows, signals, memory)))
     whole = memory.by_snapshot(
         tuple((intent, rests_on(intent, pod)) for intent in intents),
         snapshot,
-        lambda: score_hint(intents, pod, snapshot, None, signals, memory).value.score,
+        lambda: _mean(_said(intents, View(pod, snapshot, slice(None), signals, memory))),
     )
     return None if whole is None else whole[rows]
 
 
-def _mean(parts: Sequence[IntentScore]) -> FloatArray | None:
-    if not parts:
-        return None
-    weights = np.array([part.intent.weight.ratio for part in parts])
-    scores = np.array([part.score for part in parts])
-    mean: FloatArray = weights @ scores / weights.sum()
-    return np.minimum(mean, 1.0)
+def _said(intents: Iterable[Intent], view: View) -> Iterator[tuple[float, FloatArray]]:
+    for intent in intents:
+        score, _ = SCORERS[intent.kind](intent, view)
+        if score is not None:
+            yield intent.weight.ratio, _bounded(score)
+
+
+def _mean(told: Iterable[tuple[float, FloatArray]]) -> FloatArray | None:
+    """Return the weighted mean of scores, ``None`` without any."""
+    total: FloatArray | None = None
+    weights = 0.0
+    for weight, score in told:
+        weights += weight
+        total = weight * score if total is None else total + weight * score
+    return None if total is None else np.minimum(total / weights, 1.0)
 
 
 def _part(intent: Intent, view: View) -> IntentScore:
     score, reason = SCORERS[intent.kind](intent, view)
     if score is None:
         return IntentScore(intent, None, reason)
+    return IntentScore(intent, _bounded(score), reason)
+
+
+def _bounded(score: FloatArray) -> FloatArray:
     known = np.where(np.isnan(score), UNKNOWN_SCORE, score)
-    return IntentScore(intent, np.minimum(np.maximum(known, 0.0), 1.0), reason)
+    return np.minimum(np.maximum(known, 0.0), 1.0)

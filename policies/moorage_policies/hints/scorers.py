@@ -134,7 +134,8 @@ def _by_row(quantity: Quantity, view: View) -> FloatArray | None:
         return have if quantity.value is None else satisfaction(quantity, have)
 
     found = view.memory.by_row(("amount", quantity, snapshot.resources), snapshot, work_out)
-    return None if len(found) and np.isnan(found).all() else found
+    untold = len(found) > 0 and bool(np.isnan(found[0])) and bool(np.isnan(found).all())
+    return None if untold else found
 
 
 def _wished(intent: Intent) -> Quantity | None:
