@@ -76,7 +76,7 @@ lock: ## Write requirements.lock anew from pyproject.toml: versions and hashes, 
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --no-emit-index-url \
 	  --no-annotate --no-header --python-version 3.11 --quiet -o requirements.lock
-	for program in extender operator mock engine; do \
+	for program in extender operator probe mock engine; do \
 	  $(BIN)/uv pip compile pyproject.toml --extra $$program --constraint requirements.lock \
 	    --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
 	    --quiet -o images/requirements-$$program.lock; done
@@ -86,12 +86,12 @@ lock: ## Write requirements.lock anew from pyproject.toml: versions and hashes, 
 
 sbom: $(STAMP) ## Write what each image holds into dist/sbom, as CycloneDX
 	mkdir -p dist/sbom
-	for extra in extender operator mock engine; do \
+	for extra in extender operator probe mock engine; do \
 	  $(BIN)/python -m cyclonedx_py requirements --output-reproducible --pyproject pyproject.toml \
 	    --output-file dist/sbom/$$extra.cdx.json images/requirements-$$extra.lock; done
 
-images: ## Build the images with docker: extender, operator, and the mocks for tests
-	for program in extender operator mock-device-plugin sample-engine; do \
+images: ## Build the images with docker: extender, operator, probe, and the mocks for tests
+	for program in extender operator probe mock-device-plugin sample-engine; do \
 	  docker build --file images/Dockerfile --target $$program \
 	    --build-arg REVISION=$$(git rev-parse HEAD) \
 	    --tag registry.moorage.dev/moorage/$$program:0.1.0 .; done

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -92,8 +92,12 @@ class Cluster:
         self.helm("upgrade", "--install", RELEASE, chart, *arguments)
         self.wait_rolled_out()
 
-    def wait_rolled_out(self, within_s: float = 600.0) -> None:
-        for name in ("moorage-scheduler", "moorage-operator"):
+    def wait_rolled_out(
+        self,
+        names: Sequence[str] = ("moorage-scheduler", "moorage-operator"),
+        within_s: float = 600.0,
+    ) -> None:
+        for name in names:
             path = DEPLOYMENTS.path(NAMESPACE, name)
 
             def is_rolled_out(path: str = path) -> bool:
@@ -244,6 +248,7 @@ class Pools:
 
     cluster: Cluster
     namespace: str
+    engine: str = ENGINE
     ended: list[str] = field(default_factory=list)
 
     @property

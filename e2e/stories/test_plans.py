@@ -145,6 +145,6 @@ def test_a_policy_whose_schedule_never_comes_says_so(pools: Any, eventually: Any
 
     try:
         eventually(said, what="the policy has a condition", within_s=60)
-        assert "names no day that exists" in said()
+        assert "defragmentation.schedules[0].cron" in said()
     finally:
         pools.api.delete(path)

@@ -72,3 +72,29 @@ def test_a_role_that_leaves_the_spec_takes_its_objects_with_it(pools: Any, event
             lambda path=path: len(pools.api.get(path)["items"]) == 1,
             what=f"one {resource.kind} is left",
         )
+
+
+def test_a_quota_limits_how_much_of_a_priority_a_namespace_may_use(
+    pools: Any, eventually: Any
+) -> None:
+    selector = {"scopeName": "PriorityClass", "operator": "In", "values": ["story-high"]}
+    spec = {
+        "hard": {"requests.nvidia.com/gpu": "2"},
+        "scopeSelector": {"matchExpressions": [selector]},
+    }
+    quotas = f"/api/v1/namespaces/{pools.namespace}/resourcequotas"
+    pools.api.create(quotas, {"metadata": {"name": "high"}, "spec": spec})
+    eventually(
+        lambda: pools.api.get(f"{quotas}/high").get("status", {}).get("hard"),
+        what="the quota counts",
+    )
+    pools.apply("chat", {"worker": (2, 2)}, priority="story-high")
+    pools.apply("batch", {"worker": (2, 2)})  # of another class, so not bound by it
+    pools.wait_running("batch", 2)
+    eventually(
+        lambda: pools.condition("chat", "Placed")[1] == "QuotaExceeded",
+        what="the pool says what holds it",
+    )
+    eventually(lambda: len(pools.running("chat")) == 1, what="what the quota allows runs")
+    [usage] = pools.api.get(quotas)["items"]
+    assert usage["status"]["used"] == {"requests.nvidia.com/gpu": "2"}

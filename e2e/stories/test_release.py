@@ -50,6 +50,15 @@ def load(pools: Any, every_s: float = 2.0) -> Iterator[list[str]]:
     assert not failures
 
 
+def peers_measured(cluster: Any) -> int:
+    """Return how many other nodes each probe has measured: the least of all probes."""
+    probes = [pod for pod in cluster.pods_of("probe") if pod["status"]["phase"] == "Running"]
+    if len(probes) != len(cluster.gpu_nodes()):
+        return 0
+    texts = [cluster.proxied(probe, 8890, "/metrics") for probe in probes]
+    return min(text.count("\nmoorage_probe_rtt_ms{") for text in texts)
+
+
 def wait_served(pools: Any, created: list[str], eventually: Any) -> None:
     """Wait until every pod of the load was placed and ran."""
 
@@ -78,9 +87,11 @@ def test_upgrade_and_rollback_under_load_lose_nothing(pools: Any, eventually: An
         cluster.helm(
             "upgrade", RELEASE, chart, "--reuse-values",
             "--set=scheduler.logVerbosity=3,operator.settings.logLevel=DEBUG",
-            "--set=extender.settings.logLevel=debug",
+            "--set=extender.settings.logLevel=debug,probe.enabled=true",
+            r"--set-string=probe.pod.nodeSelector.nvidia\.com/gpu\.present=true",
         )  # fmt: skip
         cluster.wait_rolled_out()
+        eventually(lambda: peers_measured(cluster) == 2, what="probes measure both other nodes")
         upgraded = len(created)
         cluster.helm("rollback", RELEASE)
         cluster.wait_rolled_out()

@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 EXTRAS = {
     "extender": "extender",
     "operator": "operator",
+    "probe": "probe",
     "mock-device-plugin": "mock",
     "sample-engine": "engine",
 }

@@ -254,6 +254,9 @@ class Probe(Container):
     mode: Literal["Recommend", "Auto"] = "Recommend"
     """Auto: the network counts in the ranking. Recommend: it is only compared with the choice."""
 
+    image: Image = Image(repository="moorage/probe")
+    """The probe; an empty tag is the chart's appVersion."""
+
     model_config_map: str = ""
     """ConfigMap with model.json of `moorage train network`; empty: topology alone orders nodes."""
 

@@ -51,6 +51,7 @@ class Program:
 PROGRAMS: Final = (
     Program("extender", "extender"),
     Program("operator", "operator"),
+    Program("probe", "probe"),
     Program("mock-device-plugin", "mock"),
     Program("sample-engine", "engine"),
 )
