@@ -52,7 +52,8 @@ def load(pools: Any, every_s: float = 2.0) -> Iterator[list[str]]:
 
 def peers_measured(cluster: Any) -> int:
     """Return how many other nodes each probe has measured: the least of all probes."""
-    probes = [pod for pod in cluster.pods_of("probe") if pod["status"]["phase"] == "Running"]
+    statuses = [(p, p["status"].get("containerStatuses", ())) for p in cluster.pods_of("probe")]
+    probes = [pod for pod, containers in statuses if any(c["ready"] for c in containers)]
     if len(probes) != len(cluster.gpu_nodes()):
         return 0
     texts = [cluster.proxied(probe, 8890, "/metrics") for probe in probes]
@@ -91,7 +92,11 @@ def test_upgrade_and_rollback_under_load_lose_nothing(pools: Any, eventually: An
             r"--set-string=probe.pod.nodeSelector.nvidia\.com/gpu\.present=true",
         )  # fmt: skip
         cluster.wait_rolled_out()
-        eventually(lambda: peers_measured(cluster) == 2, what="probes measure both other nodes")
+        eventually(
+            lambda: peers_measured(cluster) == 2,
+            what="probes measure both other nodes",
+            within_s=120,
+        )
         upgraded = len(created)
         cluster.helm("rollback", RELEASE)
         cluster.wait_rolled_out()
