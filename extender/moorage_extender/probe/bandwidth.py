@@ -17,6 +17,10 @@ LEAST_HALF_S = 2e-3
 MOST_RATIO = 4.0
 """The sink's word counts up to so many times what the whole body says: peers may lie."""
 
+FIRST_WINDOW_BYTES = 14_600
+EXTRA_ROUNDS = 2.0
+"""TCP starts with ten segments and doubles them each round trip; two more connect and answer."""
+
 
 class SecondHalf:
     """Measures how fast the second half of a body arrives: the first pays for TCP's start.
@@ -56,10 +60,21 @@ def to_mbps(size: int, took_s: float) -> float:
     return size * BITS_PER_BYTE / BITS_PER_MEGABIT / max(took_s, 1e-6)
 
 
-def believed_mbps(whole: float, told: str | None) -> float:
-    """Return the bandwidth from what the whole body says and what the sink told of its half."""
+def believed_mbps(size: int, took_s: float, rtt_s: float, told: str | None) -> float:
+    """Return the bandwidth from what the whole body says and what the sink told of its half.
+
+    Args:
+        size: bytes of the body.
+        took_s: from sending it to the answer.
+        rtt_s: round trip to the sink; TCP's start takes some of them, no more.
+        told: the sink's word.
+    """
+    whole = to_mbps(size, took_s)
     try:
         half = float(told or "")
     except ValueError:
         return whole
-    return min(half, MOST_RATIO * whole) if math.isfinite(half) and half > whole else whole
+    if not math.isfinite(half) or half <= whole:
+        return whole
+    start_s = rtt_s * (EXTRA_ROUNDS + math.log2(1.0 + size / FIRST_WINDOW_BYTES))
+    return min(half, to_mbps(size, max(took_s - start_s, took_s / MOST_RATIO)))

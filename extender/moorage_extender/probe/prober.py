@@ -14,7 +14,6 @@ from moorage_extender.probe.bandwidth import (
     BITS_PER_MEGABIT,
     SINK_MBPS,
     believed_mbps,
-    to_mbps,
 )
 from moorage_extender.probe.budget import Budget
 from moorage_extender.probe.echo import Address, Echo
@@ -172,7 +171,7 @@ class Prober:
             return
         took_s = self._clock() - began_s
         self._tested.inc(size)
-        mbps = believed_mbps(to_mbps(size, took_s), told)
+        mbps = believed_mbps(size, took_s, self._rtt[name][0] / MS_PER_S, told)
         self._mbps[name] = (mbps, self._clock())
         self._gauge_mbps.labels(name).set(mbps)
 

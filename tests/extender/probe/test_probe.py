@@ -125,18 +125,23 @@ def test_a_half_out_of_buffers_tells_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("rtt_s", "told", "expected"),
     [
-        pytest.param(None, 5.0, id="nothing"),
-        pytest.param("9.5", 9.5, id="up-to-speed"),
-        pytest.param("3", 5.0, id="less-than-the-whole"),
-        pytest.param("1e9", 20.0, id="a-lie"),
-        pytest.param("nan", 5.0, id="no-number"),
-        pytest.param("fast", 5.0, id="text"),
+        # 1 MB in 2 s
+        pytest.param(0.1, None, 4.0, id="nothing"),
+        pytest.param(0.1, "6.5", 6.5, id="up-to-speed"),
+        pytest.param(0.1, "3", 4.0, id="less-than-the-whole"),
+        pytest.param(10.0, "1e9", 16.0, id="a-lie-from-afar"),
+        # 2 + log2(1 + 1,022,000 / 14,600) = 8.15 round trips of 0.02 s: 8.176 Mbit in 1.837 s
+        pytest.param(0.02, "1e9", 4.45, id="a-lie-from-near-by"),
+        pytest.param(0.1, "nan", 4.0, id="no-number"),
+        pytest.param(0.1, "fast", 4.0, id="text"),
     ],
 )
-def test_the_sinks_word_counts_within_bounds(told: str | None, expected: float) -> None:
-    assert believed_mbps(5.0, told) == expected
+def test_the_sinks_word_counts_within_bounds(
+    rtt_s: float, told: str | None, expected: float
+) -> None:
+    assert believed_mbps(1_022_000, 2.0, rtt_s, told) == pytest.approx(expected, rel=0.03)
 
 
 async def test_a_silent_peer_is_lost_and_not_told(port: int) -> None:
