@@ -4,8 +4,9 @@ Every server is a process of its own with the same cluster in memory and hears 1
 events a second. One client asks one request at a time, as kube-scheduler does: ``filter``, then
 ``prioritize`` with the same names (``cycle`` is both together). ``moorage`` answers ``filter`` with
 the chosen node, upon which the scheduler asks no more: its cycle is that one call;
-``moorage-two-verbs`` ranks in ``prioritize`` as the others do. ``prioritize-alone`` has no filter
-before it. The arms take turns within a round, so that a noisy minute hits all of them. CPU
+``moorage-two-verbs`` ranks in ``prioritize`` as the others do; ``moorage-every-scorer`` is asked
+about pods with hints, and every scorer has an opinion on every node. ``prioritize-alone`` has no
+filter before it. The arms take turns within a round, so that a noisy minute hits all of them. CPU
 milliseconds are the server's, events and logs included, per cycle or request; MiB is its resident
 memory at the end. ``moorage-solving`` (not with ``--quick``) answers while a solver, a niced
 process of its own, works on the same cluster without a pause; ``p99_to_idle`` compares it with
@@ -32,7 +33,7 @@ import psutil
 import typer
 
 from moorage_benchmarks.extender_load import Load
-from moorage_benchmarks.extender_servers import SOLVING, TWO_VERBS
+from moorage_benchmarks.extender_servers import EVERY_SCORER, SOLVING, TWO_VERBS
 from moorage_benchmarks.report import OURS, JsonFile, Row, finish
 from moorage_cli.control_plane.ports import free_ports
 from moorage_cli.control_plane.processes import wait_until
@@ -40,7 +41,7 @@ from moorage_extender.solver.link import SolverLink
 
 PROTOCOL = "extender"
 SEED = 1
-ARMS = ("no-op", OURS, TWO_VERBS, "pydantic", "json")
+ARMS = ("no-op", OURS, EVERY_SCORER, TWO_VERBS, "pydantic", "json")
 SIZES = (100, 420, 1000, 5000)
 BODIES = 40
 HINTED = "hinted"
@@ -52,7 +53,7 @@ HINTS = (
     "balanced CPU and memory, avoid busy nodes",
 )
 """Hints of the arm ``hinted``: two or three intents each, of most classes."""
-DECIDING = (OURS, SOLVING, HINTED)
+DECIDING = (OURS, EVERY_SCORER, SOLVING, HINTED)
 """Arms whose filter answers the chosen node alone."""
 MIB = 1024 * 1024
 
@@ -112,7 +113,7 @@ def run(*, quick: bool = False, seed: int = SEED, hints: bool = False) -> list[R
     rounds, asked = (1, 60) if quick else (6, 200)
     arms = (*ARMS, HINTED) if hints else ARMS
     plain = {names: load.requests(names, BODIES) for names in sizes}
-    hinted = {names: load.requests(names, BODIES, HINTS) for names in sizes} if hints else {}
+    hinted = {names: load.requests(names, BODIES, HINTS) for names in sizes}
     measured: dict[tuple[str, str], Measured] = {}
     with ExitStack() as stack:
         servers = {arm: stack.enter_context(_server(arm, load)) for arm in arms}
@@ -124,7 +125,7 @@ def run(*, quick: bool = False, seed: int = SEED, hints: bool = False) -> list[R
             for names in sizes:
                 for arm in servers:
                     process = servers[arm][1]
-                    bodies = (hinted if arm == HINTED else plain)[names]
+                    bodies = (hinted if arm in (HINTED, EVERY_SCORER) else plain)[names]
                     answers = _ask(lines[arm], process, bodies, asked, decides=arm in DECIDING)
                     for verb, one in answers.items():
                         if turn:

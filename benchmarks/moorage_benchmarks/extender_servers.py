@@ -1,7 +1,8 @@
 """The servers that protocol ``extender`` compares, each a process of its own with the same state.
 
 ``moorage`` is the extender's own application, ``moorage-two-verbs`` the same in the form that ranks
-in prioritize, ``moorage-solving`` the first while a solver works without a pause. ``pydantic``
+in prioritize, ``moorage-every-scorer`` the first with every scorer having an opinion,
+``moorage-solving`` the first while a solver works without a pause. ``pydantic``
 answers the same decisions the way that FastAPI's documentation shows: models in, models out.
 ``json`` is Starlette with the standard library's JSON. All hear the same events while they answer.
 """
@@ -15,6 +16,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +45,21 @@ from moorage_extender.solver.link import SolverLink
 from moorage_extender.verbs.bind import PodToNode
 from moorage_policies.errors import UnavailableError
 from moorage_policies.planning.answer import Answer
-from moorage_policies.scoring import Ranking
+from moorage_policies.scoring import Ranker, Ranking
+from moorage_policies.scoring.energy import Draw
+from moorage_policies.scoring.fairness import Fairness
+from moorage_policies.scoring.hints import HintedNodes
+from moorage_policies.scoring.load import Load as NodeLoad
+from moorage_policies.scoring.load import Utilisation, asked_ratio
+from moorage_policies.scoring.network import NetworkNodes
 from moorage_policies.scoring.ranking import Form
 from moorage_policies.state import NodesListed, PodsListed
 
 SOLVING = "moorage-solving"
 TWO_VERBS = "moorage-two-verbs"
+EVERY_SCORER = "moorage-every-scorer"
+LOAD_EVERY_S = 15.0
+LEVELS = ("topology.kubernetes.io/zone",)
 SOLVE_WITHIN_S = 20.0
 
 
@@ -130,6 +141,7 @@ def _json(ctx: Context) -> ASGIApp:
 
 APPS: dict[str, Callable[[Context], ASGIApp]] = {
     "moorage": _moorage,
+    EVERY_SCORER: _moorage,
     SOLVING: _moorage,
     TWO_VERBS: _moorage,
     "pydantic": _pydantic,
@@ -142,6 +154,44 @@ async def _hear(ctx: Context, load: Load, events_per_s: float) -> None:
     for event in load.events():
         await asyncio.sleep(1 / events_per_s)
         ctx.state.apply(event())
+
+
+def rank_by_everything(ctx: Context, seed: int) -> None:
+    """Have every scorer say something of every node, whatever pods are asked about.
+
+    What others would measure is drawn: loads of nodes, the network's scores (which the extender
+    only looks up), a workload that was disrupted once.
+    """
+    settings = ctx.settings.ranking_params()
+    params = replace(
+        settings,
+        topology_levels=LEVELS,
+        draws={
+            "NVIDIA-H100-80GB-HBM3": Draw(joules_per_token=1.0, idle_w=900.0),
+            "NVIDIA-L40S": Draw(joules_per_token=2.0, idle_w=400.0),
+        },
+        slowdowns={("decode", "decode"): 1.1, ("decode", "prefill"): 1.3},
+    )
+    near = np.random.default_rng(seed).random(len(ctx.state.snapshot().nodes))
+    told = (
+        HintedNodes(ctx.hints.intents_of, ctx.hints.signals_of),
+        NetworkNodes(lambda _pod, _snapshot: near),
+        Fairness(lambda _pod: 1.0),
+        NodeLoad(lambda: ctx.utilisation, ctx.clock),
+    )
+    ctx.ranker = Ranker(params, ctx.clock, told)
+
+
+async def _measure_loads(ctx: Context, seed: int) -> None:
+    """Bring batches of drawn measurements, as the extender's load feed does."""
+    random = np.random.default_rng(seed)
+    while True:
+        snapshot = ctx.state.snapshot()
+        used = random.random((len(snapshot.nodes), 4))
+        used[:, 2] = np.nan
+        names = snapshot.node_names
+        ctx.take_load(Utilisation(ctx.clock(), names, used, asked_ratio(snapshot)))
+        await asyncio.sleep(LOAD_EVERY_S)
 
 
 async def _solve(ctx: Context, load: Load, solver: Path) -> None:
@@ -165,6 +215,8 @@ async def _serve(arm: str, port: int, load: Load, events_per_s: float, solver: P
     ctx = Context(Settings(ranking_form=form), clock=time.monotonic, wall_clock=time.time)
     ctx.state.apply(NodesListed(load.nodes()))
     ctx.state.apply(PodsListed(load.placed_pods()))
+    if arm == EVERY_SCORER:
+        rank_by_everything(ctx, load.seed)
     ctx.ranker.learn(ctx.state.snapshot())
     gc.collect()
     gc.freeze()  # as the extender does, for every arm
@@ -179,6 +231,8 @@ async def _serve(arm: str, port: int, load: Load, events_per_s: float, solver: P
         timeout_keep_alive=120,
     )
     works = [_hear(ctx, load, events_per_s), ctx.hints.run()]
+    if arm == EVERY_SCORER:
+        works.append(_measure_loads(ctx, load.seed))
     if solver is not None:
         works.append(_solve(ctx, load, solver))
     background = [asyncio.create_task(work) for work in works]

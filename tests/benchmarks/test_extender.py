@@ -4,13 +4,20 @@ import json
 import time
 from typing import Any
 
+import msgspec
+import numpy as np
+
 from moorage_benchmarks import extender
 from moorage_benchmarks.extender import DECIDING
 from moorage_benchmarks.extender_load import Load
-from moorage_benchmarks.extender_servers import APPS
+from moorage_benchmarks.extender_servers import APPS, EVERY_SCORER, rank_by_everything
 from moorage_benchmarks.report import OURS
+from moorage_crds.convert import to_pod
+from moorage_crds.objects import PodObject
 from moorage_extender.config import Settings
 from moorage_extender.context import Context
+from moorage_policies.scoring.load import Utilisation, asked_ratio
+from moorage_policies.scoring.ranking import DEFAULT_WEIGHTS
 from moorage_policies.state import NodesListed, PodsListed
 
 SMALL = Load(30, seed=3)
@@ -47,7 +54,7 @@ def _app(arm: str) -> Any:
 
 
 async def test_the_twins_answer_what_we_answer() -> None:
-    apps = {arm: _app(arm) for arm in APPS}
+    apps = {arm: _app(arm) for arm in APPS if arm != EVERY_SCORER}
     for body in SMALL.requests(20, count=5):
         scores = {arm: await _ask(app, "/prioritize", body) for arm, app in apps.items()}
         names = {arm: (await _ask(app, "/filter", body))["NodeNames"] for arm, app in apps.items()}
@@ -56,6 +63,21 @@ async def test_the_twins_answer_what_we_answer() -> None:
         for arm in apps:
             assert scores[arm] == scores[OURS]
             assert names[arm] == (chosen if arm in DECIDING else json.loads(body)["NodeNames"])
+
+
+def test_with_everything_measured_every_scorer_has_an_opinion() -> None:
+    ctx = Context(Settings(), clock=time.monotonic, wall_clock=time.time)
+    ctx.state.apply(NodesListed(SMALL.nodes()))
+    ctx.state.apply(PodsListed(SMALL.placed_pods()))
+    snapshot = ctx.state.snapshot()
+    used = np.random.default_rng(1).random((30, 4))
+    ctx.take_load(Utilisation(time.monotonic(), snapshot.node_names, used, asked_ratio(snapshot)))
+    rank_by_everything(ctx, seed=1)
+    ctx.ranker.learn(snapshot)
+    pod = to_pod(msgspec.convert(SMALL.manifest(1, 2), PodObject))
+    parts = ctx.ranker.rank(pod, snapshot, np.arange(30)).value.parts
+    asked_for_nothing = {"preferred-neighbours", "soft-spread", "soft-taints", "hints"}
+    assert {part.name for part in parts} == set(DEFAULT_WEIGHTS) - asked_for_nothing
 
 
 def test_a_load_is_the_same_from_the_same_seed_and_its_events_go_on() -> None:

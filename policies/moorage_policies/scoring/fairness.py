@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from moorage_policies.plans.records import PlanRecord
 from moorage_policies.scoring.fragmentation import accelerators_in
+from moorage_policies.scoring.row_memory import RowMemory
 from moorage_policies.state import Snapshot
 from moorage_policies.types import NVIDIA_GPU, FloatArray, IntArray, Pod
 
@@ -33,21 +34,33 @@ class Fairness:
 
     def __init__(self, disruptions_of: DisruptionsOf) -> None:
         self._disruptions_of = disruptions_of
+        self._empty = RowMemory()
 
     def score(self, pod: Pod, snapshot: Snapshot, rows: IntArray) -> FloatArray | None:
         """Return 0 to 1 per candidate; ``None`` for a workload that was left alone so far."""
         disruptions = self._disruptions_of(pod)
         if disruptions <= 0 or not len(rows):
             return None
-        offered, taken = np.zeros(len(rows)), np.zeros(len(rows))
-        for name in accelerators_in(snapshot, (NVIDIA_GPU,)):
-            column = snapshot.columns.get(name)
-            if column is not None:
-                offered += snapshot.allocatable[rows, column]
-                taken += snapshot.requested[rows, column] + pod.requests.get(name, 0)
-        empty = 1.0 - np.clip(taken / np.maximum(offered, 1.0), 0.0, 1.0)
+        names = tuple(
+            name for name in accelerators_in(snapshot, (NVIDIA_GPU,)) if name in snapshot.columns
+        )
+        asked = {name: pod.requests.get(name, 0) for name in names}
+        empty = self._empty.recall(
+            tuple(asked.items()), snapshot, rows, lambda stale: _empty_ratio(asked, snapshot, stale)
+        )
         score: FloatArray = 1.0 - disruptions / (1.0 + disruptions) * empty
         return score
+
+
+def _empty_ratio(asked: Mapping[str, int], snapshot: Snapshot, rows: IntArray) -> FloatArray:
+    """Return which share of each node's accelerators is free once the pod is there."""
+    offered, taken = np.zeros(len(rows)), np.zeros(len(rows))
+    for name, amount in asked.items():
+        column = snapshot.columns[name]
+        offered += snapshot.allocatable[rows, column]
+        taken += snapshot.requested[rows, column] + amount
+    empty: FloatArray = 1.0 - np.clip(taken / np.maximum(offered, 1.0), 0.0, 1.0)
+    return empty
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from moorage_policies.ports import Clock
+from moorage_policies.scoring.row_memory import RowMemory
 from moorage_policies.state import Snapshot
 from moorage_policies.types import CPU, MEMORY, FloatArray, IntArray, Pod
 
@@ -58,7 +59,8 @@ class Load:
         self._rows: tuple[Utilisation | None, tuple[str, ...], IntArray] = (
             None, (), np.zeros(0, dtype=np.int64),
         )  # fmt: skip
-
+        self._batch: Utilisation | None = None
+        self._used = RowMemory()
         self._use: tuple[Utilisation | None, FloatArray] = (None, np.ones(2))
 
     def score(self, pod: Pod, snapshot: Snapshot, rows: IntArray) -> FloatArray | None:
@@ -66,6 +68,19 @@ class Load:
         batch = self._utilisation_of()
         if batch is None or self._clock() - batch.measured_s > MAX_AGE_S or not len(rows):
             return None
+        if self._batch is not batch:
+            self._batch = batch
+            self._used.clear()
+        demand = (pod.requests.get(CPU, 0), pod.requests.get(MEMORY, 0))
+        used = self._used.recall(
+            demand, snapshot, rows, lambda stale: self._expect_used(batch, demand, snapshot, stale)
+        )
+        return _idle(used)
+
+    def _expect_used(
+        self, batch: Utilisation, demand: tuple[int, int], snapshot: Snapshot, rows: IntArray
+    ) -> FloatArray:
+        """Return the mean use of what is measured once the pod is there, NaN where nothing is."""
         at = self._rows_in(batch, snapshot)[rows]
         used = np.where((at >= 0)[:, None], batch.used_ratio[at], np.nan)
         offered = _offered(snapshot, rows)
@@ -73,10 +88,11 @@ class Load:
             (at >= 0)[:, None], batch.asked_ratio[at], 0
         )
         use = self._ratio_of(batch)
-        used[:, :2] += came * use
-        demand = [pod.requests.get(CPU, 0), pod.requests.get(MEMORY, 0)]
-        used[:, :2] += _over(np.array(demand), offered) * use
-        return _idle(np.clip(used, 0.0, 1.0))
+        used[:, :2] += (came + _over(np.array(demand), offered)) * use
+        known = ~np.isnan(used)
+        count = known.sum(axis=1)
+        total = np.where(known, np.clip(used, 0.0, 1.0), 0.0).sum(axis=1)
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
     def _ratio_of(self, batch: Utilisation) -> FloatArray:
         if self._use[0] is not batch:
@@ -124,12 +140,11 @@ def _use_ratio(batch: Utilisation) -> FloatArray:
 
 
 def _idle(used: FloatArray) -> FloatArray | None:
-    """Return 1 less the mean use of what is measured; unmeasured nodes get the mean of others."""
-    known = ~np.isnan(used)
-    measured = known.any(axis=1)
-    if not measured.any():
+    """Return 1 less the use of each node; unmeasured nodes get the mean of others."""
+    unknown = np.isnan(used)
+    if not unknown.any():
+        return 1.0 - used
+    if unknown.all():
         return None
-    mean = np.where(known, used, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    mean[~measured] = mean[measured].mean()
-    idle: FloatArray = 1.0 - mean
+    idle: FloatArray = 1.0 - np.where(unknown, used[~unknown].mean(), used)
     return idle

@@ -6,7 +6,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moorage_policies.scoring.energy import Draw, Energy
+from moorage_policies.scoring.fairness import Fairness
 from moorage_policies.scoring.fragmentation import Fragmentation
+from moorage_policies.scoring.load import Load, Utilisation, asked_ratio
 from moorage_policies.scoring.row_memory import RowMemory
 from moorage_policies.state import (
     ClusterState,
@@ -64,6 +67,48 @@ def test_a_remembering_scorer_says_what_a_fresh_one_says(
         assert (got is None) == (want is None)
         if got is not None and want is not None:
             np.testing.assert_array_equal(got, want)
+
+
+LOADS = np.array([[0.1 * k, 0.05 * k, np.nan, np.nan] for k in range(6)])
+LOADS[4] = np.nan
+DRAWS = {"H100": Draw(1.0, 900.0), "L40S": Draw(2.0, None)}
+
+
+def make_scorers(batches: list[Utilisation]) -> list[Load | Fairness | Energy]:
+    return [
+        Load(lambda: batches[-1], lambda: 0.0),
+        Fairness(lambda _pod: 2.0),
+        Energy(DRAWS, "class"),
+    ]
+
+
+@given(st.lists(st.tuples(changes, st.integers(0, 63), st.booleans()), min_size=1, max_size=25))
+def test_scorers_with_measurements_say_what_fresh_ones_say(
+    story: list[tuple[NodeChanged | NodeDeleted | PodChanged | PodDeleted, int, bool]],
+) -> None:
+    state = ClusterState()
+    for number, name in enumerate(NAMES):
+        labels = {"class": ("H100", "L40S", "other")[number % 3]}
+        state.apply(NodeChanged(make_node(name, gpus=8, labels=labels)))
+    batches = [_measure(state.snapshot())]
+    remembering = make_scorers(batches)
+    pods = [make_pod("a", gpus=1), make_pod("b", gpus=4)]
+    for turn, (change, mask, measured) in enumerate(story):
+        state.apply(change)
+        snapshot = state.snapshot()
+        if measured:
+            batches.append(_measure(snapshot))
+        rows = rows_of(snapshot, mask)
+        for old, fresh in zip(remembering, make_scorers(batches), strict=True):
+            got, want = (s.score(pods[turn % 2], snapshot, rows) for s in (old, fresh))
+            assert (got is None) == (want is None)
+            if got is not None and want is not None:
+                np.testing.assert_array_equal(got, want)
+
+
+def _measure(snapshot: Snapshot) -> Utilisation:
+    used = LOADS[: len(snapshot.nodes)].copy()
+    return Utilisation(0.0, snapshot.node_names, used, asked_ratio(snapshot))
 
 
 def test_only_rows_that_changed_are_worked_out() -> None:
