@@ -174,7 +174,7 @@ def rank_by_everything(ctx: Context, seed: int) -> None:
     )
     near = np.random.default_rng(seed).random(len(ctx.state.snapshot().nodes))
     told = (
-        HintedNodes(ctx.hints.intents_of, ctx.hints.signals_of),
+        HintedNodes(ctx.hints.intents_of, ctx.hint_signals.of, ctx.hints.memory),
         NetworkNodes(lambda _pod, _snapshot: near),
         Fairness(lambda _pod: 1.0),
         NodeLoad(lambda: ctx.utilisation, ctx.clock),
