@@ -84,7 +84,10 @@ def _superlative(found: Found) -> list[Intent] | None:
 def _sized_gpus(found: Found) -> list[Intent] | None:
     """Two GPUs with 24 GB: so many devices, each so large."""
     count, size, unit = number_of(found["count"]), number_of(found["n"]), unit_of(found)
-    if count is None or size is None or unit is None or not fits("gpu-memory", unit):
+    counted = not any(token.value for token in found["count"])
+    if count is None or not counted or size is None or unit not in UNITS:
+        return None
+    if not fits("gpu-memory", unit) or unit == "percent":
         return None
     devices = Quantity("gpu", Op.AT_LEAST, count, "gpus")
     return [
@@ -113,7 +116,8 @@ def _full(found: Found) -> list[Intent] | None:
     if number is None or unit != "percent":
         return None
     measure: Measure = "Free" if found["state"][0].tag == "IDLE" else "Used"
-    return _intents(found, Quantity(ANY, op_of(found), number, unit, measure))
+    resource = _resource(found["thing"]) or ANY
+    return _intents(found, Quantity(resource, op_of(found), number, unit, measure))
 
 
 def _sized_disk(found: Found) -> list[Intent] | None:
@@ -341,9 +345,14 @@ RULES: tuple[Rule, ...] = (
         "(?:OF DET*)?(?:RES)?",
         _sized_vendor,
     ),
-    rule(f"{_OP}DET*<n:NUM|NUMPLUS>UNIT?<state:BUSY|IDLE>", _full),
+    rule(
+        f"{_OP}DET*<n:NUM|NUMPLUS>UNIT?<state:BUSY|IDLE>(?:(?:IN|OF|DET)*<thing:RES|GPU>)?", _full
+    ),
     rule("<op:(?:GE|LE)+>DET*<state:BUSY|IDLE>(?!NODES)", _full),
-    rule(f"<state:BUSY|IDLE>{_LINK}<op:(?:GE|LE|EQ)+>DET*<n:NUM|NUMPLUS>UNIT?", _full),
+    rule(
+        f"(?:<thing:RES|GPU>(?:IS|PLACE)*)?<state:BUSY|IDLE>{_LINK}<op:(?:GE|LE|EQ)+>DET*<n:NUM|NUMPLUS>UNIT?",
+        _full,
+    ),
     rule(f"{_OP}DET*{_N}{_AFTER}(?:OF|FREE|DET)*<kind:FEATURE>RES*", _sized_disk),
     rule(f"NODES+(?:FILL|DET)*PREFER{_OP}DET*{_N}{_AFTER}(?:OF|DET)*(?:{_THING})?", _amount),
     rule("<thing:UNIT><op:(?:GE|LE|EQ)+>DET*<n:NUM|NUMPLUS>(?!UNIT)", _amount),
@@ -356,8 +365,11 @@ RULES: tuple[Rule, ...] = (
         f"{_BEFORE}{_THING}{_LINK}BETWEEN<low:NUM>UNIT?(?:AND|TO)<high:NUM>UNIT?{_STATE}", _between
     ),
     rule(
-        f"<count:NUM>GPU+(?:WITH|OF)+{_OP}DET*<n:NUM|NUMPLUS>UNIT(?:OF DET*)?(?:RES)?", _sized_gpus
+        f"(?:GE|EQ)*<count:NUM>GPU+(?:WITH|OF|DET)+{_OP}DET*<n:NUM|NUMPLUS>UNIT?(?:OF DET*)?RES?"
+        "(?:PER)?",
+        _sized_gpus,
     ),
+    rule("(?:GE|EQ)*<count:NUM><n:NUM>UNIT?GPU+", _sized_gpus),
     rule(
         f"<most:MOST|LEAST>{_GLUE}<list:(?:RES|GPU)+FREE*"
         "(?:(?:COMMA|AND)+(?:DET|FREE)*(?:RES|GPU)+FREE*)+>(?:FREE|USED)*",

@@ -190,13 +190,16 @@ def level(text: str) -> str:
     plain = re.sub(r"\? (no|yes)\b(?: thanks| thank you)?", r" \1", plain)
     plain = _TITLE.sub(r"\1 ", plain)
     plain = re.sub(r"\bgive ([^.,;\n]+?) an? (?:wide|broad) berth", r"avoid \1", plain)
-    plain = re.sub(r"\b(az|zone|rack)(\d+)\b", r"\1 \2", plain)
+    plain = re.sub(r"\b(az|zone|rack|dc)(\d+)\b", r"\1 \2", plain)
     plain = re.sub(
         r"(?<!half )(?<!quarter )(?<!third )(?<!of )\ban? (?=(?:tera|giga|peta)bytes?\b|[tg]i?b\b)",
         "1 ",
         plain,
     )
     plain = re.sub(r"(?<=[a-z])/(?=\d)", " / ", plain)
+    plain = re.sub(r"\b(?:usd|us\$|eur) ?(?=\d)", "$", plain)
+    plain = re.sub(r"\b(?:a|one) (?:dollar|buck)\b", "$1", plain)
+    plain = re.sub(r"\btwo[ -]thirds\b(?! of an?\b)", "66.67%", plain)
     plain = _CENTS.sub(lambda found: f"${int(found[1]) / 100:g}", plain)
     plain = _RANGE.sub(r"\1 to \2", plain)
     plain = _ADA.sub(r"\1-ada", plain)
@@ -238,17 +241,22 @@ def _split(word: str) -> list[Token]:
 
 
 def _parts(word: str) -> list[Token]:
-    parts = re.split(r"[-/]", word)
+    parts = re.split(r"[-/_]", word)
     if len(parts) == 2 and parts[0] in _PLACES:  # noqa: PLR2004 rack-12
         return [Token(part, NAME) for part in parts]
     slips = tuple(correct(part) for part in parts)
     if len(parts) > 1 and slips != tuple(parts) and slips in LEXICON:
         return [Token(part, NAME) for part in slips]
-    if len(parts) > 1 and _comes_apart(parts):
+    if len(parts) > 1 and (_comes_apart(parts) or _are_alternatives(word, parts)):
         if "/" in word and "-" not in word and tuple(parts) not in LEXICON:
             return [t for part in parts for t in (Token("/", "AND"), *_split(part))][1:]
         return [token for part in parts for token in _split(part)]
     return [Token(word, NAME)]
+
+
+def _are_alternatives(word: str, parts: list[str]) -> bool:
+    """Return whether a slash stands for "or" ("spot/preemptible") and not for a name's part."""
+    return "-" not in word and all(LEXICON.get((part,), ("",))[0] == "FEATURE" for part in parts)
 
 
 def _comes_apart(parts: list[str]) -> bool:

@@ -344,6 +344,7 @@ PHRASES: dict[str, str] = {
         younger than, no newer than, not newer than
     """,
     "LE": """
+        not a {cent|penny|dollar} {over|above|more than},
         {is|are|be|being|stay|stays} at {most|the most}, nothing {over|above|beyond}, none
         {over|above},
         at most, less than, below, under, maximum, maximum of, a maximum of, max, no more than,
@@ -777,6 +778,9 @@ PHRASES: dict[str, str] = {
         contended, no interference, no contention, no noise, noiseless
     """,
     "CHEAP": """
+        {money|budget|cash} tight, every {penny|cent|dollar} counts, penny wise,
+        {price|cost|costs} {|do |does |really |does really |do really }{matter|count},
+        {price|cost} counts, not pay {much|a lot|too much},
         pay {less|little|as little as possible|as little|the least}, price
         {conscious|sensitive|aware}, dirt cheap, {cheap|inexpensive} to run, not break the bank,
         money is tight, cash is tight,
@@ -976,6 +980,7 @@ PHRASES: dict[str, str] = {
         corresponding, local
     """,
     "FILL": """
+        equipped, compatible, disktype, disk type, storage type,
         {latency|network|resource} wise,
         {anything|everything|something|whatever is}
         {newer|better|faster|bigger|else|higher|bigger|older|smaller} {is|are}
