@@ -778,6 +778,8 @@ PHRASES: dict[str, str] = {
         contended, no interference, no contention, no noise, noiseless
     """,
     "CHEAP": """
+        whatever {is cheapest|is cheaper|is the cheapest|costs least|costs the least|costs less},
+        {price|cost} {over|before} {performance|speed},
         {money|budget|cash} tight, every {penny|cent|dollar} counts, penny wise,
         {price|cost|costs} {|do |does |really |does really |do really }{matter|count},
         {price|cost} counts, not pay {much|a lot|too much},
@@ -980,6 +982,7 @@ PHRASES: dict[str, str] = {
         corresponding, local
     """,
     "FILL": """
+        had,
         equipped, compatible, disktype, disk type, storage type,
         {latency|network|resource} wise,
         {anything|everything|something|whatever is}
