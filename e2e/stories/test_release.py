@@ -10,11 +10,22 @@ from typing import Any
 import pytest
 
 from moorage_cli.chart.helm import RELEASE
+from moorage_crds.names import PODS
 from moorage_policies.errors import BadInputError
 
 
 def uids(pods: list[dict[str, Any]]) -> set[str]:
     return {pod["metadata"]["uid"] for pod in pods}
+
+
+def end_running(pools: Any) -> None:
+    """Delete the pods of the load that run, each once."""
+    for pod in pools.api.get(PODS.path(pools.namespace))["items"]:
+        meta, phase = pod["metadata"], pod["status"]["phase"]
+        is_new = meta["name"] not in pools.ended
+        if meta["name"].startswith("load-") and phase == "Running" and is_new:
+            pools.ended.append(meta["name"])
+            pools.api.delete(PODS.path(pools.namespace, meta["name"]))
 
 
 @contextmanager
@@ -25,20 +36,14 @@ def load(pools: Any, every_s: float = 2.0) -> Iterator[list[str]]:
     stop = threading.Event()
 
     def create() -> None:
-        while not stop.wait(every_s):
-            name = f"load-{len(created)}"
-            try:
+        try:
+            while not stop.wait(every_s):
+                name = f"load-{len(created)}"
                 pools.bare_pod(name, 1)
-            except Exception as error:  # noqa: BLE001 - told by the test
-                failures.append(error)
-                return
-            created.append(name)
-            for pod in pools.api.get(f"/api/v1/namespaces/{pools.namespace}/pods")["items"]:
-                done = pod["metadata"]["name"].startswith("load-")
-                if done and pod["status"]["phase"] == "Running":
-                    pools.ended.append(pod["metadata"]["name"])
-                    path = f"/api/v1/namespaces/{pools.namespace}/pods/{pod['metadata']['name']}"
-                    pools.api.delete(path)
+                created.append(name)
+                end_running(pools)
+        except Exception as error:  # noqa: BLE001 - told by the test
+            failures.append(error)
 
     thread = threading.Thread(target=create, daemon=True)
     thread.start()
