@@ -21,6 +21,7 @@ import csv
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from statistics import NormalDist
 from typing import Annotated
@@ -212,6 +213,32 @@ def _means(rows: Sequence[Row], seed: int) -> Iterator[Row]:
     yield Row(PROTOCOL, ALL_LISTS, OURS, "to_fgd", ratio, "1", seed)
 
 
+def draw(rows: Sequence[Row], path: Path) -> None:
+    """Write what is left unallocated by arm and list as a PNG."""
+    import_module("matplotlib").use("Agg")
+    pyplot = import_module("matplotlib.pyplot")
+    left = {(row.case, row.arm): row.value for row in rows if row.metric == "unalloc_pct"}
+    cases = list(dict.fromkeys(case for case, _ in left))
+    arms = list(dict.fromkeys(arm for _, arm in left if not arm.endswith("(published)")))
+    figure, axis = pyplot.subplots(figsize=(max(8, 1.6 * len(cases)), 6))
+    width = 0.8 / len(arms)
+    for number, arm in enumerate(arms):
+        axis.bar(
+            [place + number * width for place in range(len(cases))],
+            [left.get((case, arm), float("nan")) for case in cases],
+            width,
+            color="tab:orange" if arm == OURS else None,
+            label=arm,
+        )
+    axis.set_xticks([place + 0.4 for place in range(len(cases))], cases)
+    axis.set_ylabel("GPUs that nobody got, %")
+    axis.set_title("fragmentation: lower is better")
+    axis.grid(axis="y", alpha=0.4)
+    axis.legend(ncols=3, fontsize=8)
+    figure.savefig(path, dpi=110, bbox_inches="tight")
+    pyplot.close(figure)
+
+
 def _unit(metric: str) -> str:
     units = {"pct": "%", "ms": "ms", "s": "s"}
     return units.get(metric.rsplit("_", 1)[-1], "1")
@@ -232,6 +259,7 @@ def fragmentation(
     arrival_percent: Annotated[
         float, typer.Option(help="GPUs asked for at the end, in percent of all.", min=1, max=1000)
     ] = ARRIVAL_PERCENT,
+    plot: Annotated[Path | None, typer.Option(help="Write a PNG of all lists here.")] = None,
     json_file: JsonFile = None,
 ) -> None:
     """Fill a recorded cluster with pods and measure which GPUs nobody gets."""
@@ -243,4 +271,6 @@ def fragmentation(
         seeds=seeds,
         arrival_percent=arrival_percent,
     )
+    if plot is not None:
+        draw(rows, plot)
     finish(rows, json_file)

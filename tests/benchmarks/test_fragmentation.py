@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moorage_benchmarks import fragmentation
+from moorage_benchmarks.fragmentation import draw
 from moorage_benchmarks.fragmentation_bound import bound_milli
 from moorage_benchmarks.fragmentation_peers import PEERS, _fragments, replay
 from moorage_benchmarks.fragmentation_trace import Trace, read_trace
+from moorage_benchmarks.report import OURS, Row
 from moorage_policies.errors import BadInputError
 
 NODES = "sn,cpu_milli,memory_mib,gpu,model\nn0,16000,64000,2,T4\nn1,32000,64000,4,G2\n"
@@ -122,3 +124,14 @@ def test_given_files_are_measured_with_all_arms(files: tuple[Path, Path]) -> Non
     # in percent of six devices, the least that a pod asks for is 500 of 6000
     ratio = values["moorage", "unalloc_pct"] / max(values["fgd", "unalloc_pct"], 1e-9)
     assert values["moorage", "to_fgd"] == pytest.approx(ratio) or not values["fgd", "unalloc_pct"]
+
+
+def test_a_plot_shows_every_list_and_arm(tmp_path: Path) -> None:
+    arms = ("fgd", OURS, "fgd (published)")
+    rows = [
+        Row("fragmentation", case, arm, "unalloc_pct", 4.0, "%", 1)
+        for case in ("default", "mean")
+        for arm in arms
+    ]
+    draw(rows, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
