@@ -164,10 +164,23 @@ class Installation:
         self._processes.kill(name, signal_number)
         self.doors.pop(name, None)
 
-    def crash_and_restart(self, name: str) -> None:
-        """End one part as a crash would and start it again as it was; it is not waited for."""
+    def crash_and_restart(self, name: str, command: Sequence[str] = ()) -> tuple[str, ...]:
+        """End one part as a crash would and start it again as it was; it is not waited for.
+
+        Args:
+            name: the part.
+            command: what to start in its place, with its settings; empty for the same.
+
+        Returns:
+            The command that ran before.
+        """
         component = self._processes.kill(name)
-        self._processes.spawn(name, component.command, self._environments[name])
+        self._processes.spawn(name, command or component.command, self._environments[name])
+        return component.command
+
+    def runs(self, name: str) -> bool:
+        """Return whether a part's process lives."""
+        return self._processes.component(name).process.poll() is None
 
     def log_tail(self, name: str) -> str:
         """Return the end of a part's log."""

@@ -72,6 +72,11 @@ class PlannedMove(Model):
             "is for Move only; remove it",
             ".strategy",
         ),
+        Rule(
+            "self.kind == 'Move' || !has(self.follows)",
+            "is for Move only; remove it",
+            ".follows",
+        ),
     )
 
     index: Annotated[int, Field(ge=0, le=MAX_MOVES - 1)]
@@ -95,6 +100,9 @@ class PlannedMove(Model):
     """Priority of the pod; the room is not reserved against higher ones."""
     gpus: Annotated[int, Field(ge=0, le=1024)] = 0
     """Accelerators that the pod takes."""
+    follows: Annotated[int, Field(ge=0, le=MAX_MOVES - 1)] | None = None
+    """Number of the move of an earlier step whose replacement this one moves on. The node in
+    between, to of that one and from of this one, only stages it; pod names the pod of that move."""
     reason: Message = ""
     """Why this move is part of the plan."""
     gain: SignedDecimal | None = None
@@ -191,6 +199,12 @@ class PlanSpec(Model):
         Rule(
             "self.certificate.status != 'Infeasible' || self.moves.size() == 0",
             "must be empty in an Infeasible plan",
+            ".moves",
+        ),
+        Rule(
+            "self.moves.all(m, !has(m.follows) || self.moves.exists(f, f.index == m.follows && "
+            "f.step < m.step && has(f.to) && f.to == m.from))",
+            "may follow only a move of an earlier step that ends where it begins",
             ".moves",
         ),
     )

@@ -64,6 +64,8 @@ def _write_move(move: Move, reason: str) -> dict[str, Any]:
         body["to"] = move.target
     if move.kind == "Move":
         body["strategy"] = move.strategy
+    if move.follows is not None:
+        body["follows"] = move.follows
     return body
 
 

@@ -87,6 +87,7 @@ def _to_move(move: PlannedMove) -> Move:
         strategy=move.strategy or "SurgeFirst",
         priority=move.priority,
         gpus=move.gpus,
+        follows=move.follows,
     )
 
 

@@ -377,6 +377,27 @@ REFUSED = [
     ),
     pytest.param(
         PLANS,
+        {"spec.moves[1].follows": 0},
+        "spec.moves[1].follows",
+        "is for Move only; remove it",
+        id="eviction-that-follows",
+    ),
+    pytest.param(
+        PLANS,
+        {"spec.moves[3].from": "node-1"},
+        "spec.moves",
+        "may follow only a move of an earlier step that ends where it begins",
+        id="follows-a-move-to-another-node",
+    ),
+    pytest.param(
+        PLANS,
+        {"spec.moves[3].step": 0},
+        "spec.moves",
+        "may follow only a move of an earlier step that ends where it begins",
+        id="follows-a-move-of-its-own-step",
+    ),
+    pytest.param(
+        PLANS,
         {"spec.certificate.status": "Infeasible"},
         "spec.moves",
         "must be empty in an Infeasible plan",

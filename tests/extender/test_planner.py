@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -70,6 +70,7 @@ class Recorder:
     expired: list[str] = field(default_factory=list)
     told: list[tuple[str, Said]] = field(default_factory=list)
     rung: list[str] = field(default_factory=list)
+    hushed: int = 0
 
     async def write_plan(self, manifest: dict[str, Any]) -> None:
         self.plans.append(manifest)
@@ -79,6 +80,9 @@ class Recorder:
 
     async def tell_pod(self, pod: Pod, said: Said) -> None:
         self.told.append((pod.uid, said))
+
+    async def hush(self) -> None:
+        self.hushed += 1
 
     async def ring(self, pod: Pod, node: str) -> None:  # noqa: ARG002 - the voice's signature
         self.rung.append(pod.uid)
@@ -262,3 +266,19 @@ async def test_unsupported_pods_are_told_once_and_never_held_back(pier: Pier) ->
     assert (uid, said.word) == (UID, "Unsupported")
     assert "PersistentVolumeClaim" in said.message
     assert pier.ctx.answers.word_for(pod) == "declined"
+
+
+async def test_a_planner_that_takes_over_tells_of_the_plan_and_makes_no_other(pier: Pier) -> None:
+    pier.link.answers = [says("Planned", MOVE, PLACE)]
+    await pier.pass_s(3)
+    [manifest] = pier.voice.plans
+    record = to_plan_record(PlacementPlan.read(manifest))
+    record = replace(record, plan=replace(record.plan, created_s=pier.wall.now_s))
+
+    heir = Pier()
+    heir.told(RUNNING, waiting())
+    heir.ctx.kept_room.plans[record.plan.name] = record
+    await heir.pass_s(3)
+    assert heir.voice.plans == []
+    assert heir.voice.hushed == 1
+    assert heir.voice.told == [(UID, Said("Planned", f"plan {record.plan.name} makes room"))]

@@ -73,7 +73,7 @@ def _gangs(pods: Sequence[Pod]) -> Iterator[Gang]:
 
 def _steps(record: PlanRecord) -> Iterator[Step]:
     gains = [move.priority for move in record.plan.moves if move.kind == "Place"]
-    for move in record.plan.moves:
+    for move, _progress in record.pairs():
         if move.disrupts:
             beneficiary = max(gains, default=None) if move.kind == "Evict" else None
             yield Step(record.plan.uid, move.index, move.uid, beneficiary)

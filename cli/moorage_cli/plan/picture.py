@@ -9,7 +9,7 @@ from rich.text import Text
 
 from moorage_policies.planning.answer import PlanDraft
 from moorage_policies.planning.facts import Facts
-from moorage_policies.plans import Move
+from moorage_policies.plans import Move, join_stages
 from moorage_policies.types import NVIDIA_GPU
 
 STAYS, GOES, COMES, FREE = "█", "▒", "▓", "·"
@@ -19,7 +19,7 @@ WIDEST = 32
 
 def render_picture(facts: Facts, drafts: Iterable[PlanDraft]) -> Table:
     """The nodes that the plans change; █ stays, ▒ goes, ▓ comes, · is free."""
-    moves = [move for draft in drafts for move in draft.moves]
+    moves = [move for draft in drafts for move in join_stages(draft.moves)]
     touched = sorted({node for move in moves for node in (move.source, move.target)} - {""})
     size = {node.name: node.allocatable.get(NVIDIA_GPU, 0) for node in facts.nodes}
     table = Table(title=f"{STAYS} stays  {GOES} goes  {COMES} comes  {FREE} free")

@@ -94,6 +94,14 @@ class PlanLedger:
         """Return the plan of ours that serves a pod, empty when none does."""
         return next((name for name, one in self._written.items() if uid in one.serves), "")
 
+    def inherited(self) -> Iterator[tuple[str, str]]:
+        """Yield each plan that an earlier planner wrote and that holds, and a pod it serves."""
+        now_s = self.wall_clock()
+        for name, record in self.plans.items():
+            if not name.startswith(PREFIX) or name in self._written or not is_active(record, now_s):
+                continue
+            yield from ((name, move.uid) for move in record.plan.moves if move.kind == "Place")
+
     def is_resting(self, draft: PlanDraft) -> bool:
         """Return whether the same pods' last plan came to nothing just now."""
         rest = self._rests.get(frozenset(draft.serves))

@@ -76,6 +76,7 @@ class Planner:
     _batch: Batch = field(default_factory=Batch)
     _solving: asyncio.Task[None] | None = None
     _asked_s: float = float("-inf")
+    _has_taken_over: bool = False
     _ledger: PlanLedger = field(init=False)
     _waking: Waking = field(init=False)
 
@@ -102,12 +103,14 @@ class Planner:
         if not self.leads() or is_off or ctx.why_not_ready():
             ctx.answers.enabled = False
             self._batch, self._asked_s = Batch(), float("-inf")
+            self._has_taken_over = False
             return
         await self._greet_solver()
         for uid in self._ledger.follow(ctx.kept_room.plans):
             ctx.answers.forget(uid)
         snapshot = ctx.state.snapshot()
         waiting = self._find(snapshot)
+        await self._take_over(snapshot)
         await self._refuse(snapshot, waiting)
         await self._wake(snapshot)
         self._batch, due = observe(
@@ -167,6 +170,15 @@ class Planner:
 
     def _params(self) -> PlanningParams:
         return to_planning_params(self.ctx.policy.spec)
+
+    async def _take_over(self, snapshot: Snapshot) -> None:
+        """Do what a planner that died left undone: its bells, its word to pods with a plan."""
+        if not self._has_taken_over:
+            await self.voice.hush()
+            self._has_taken_over = True
+        for name, uid in self._ledger.inherited():
+            if uid in snapshot.pending and self.ctx.answers.find(uid) is None:
+                await self._say(snapshot.pending[uid], Said("Planned", f"plan {name} makes room"))
 
     async def _refuse(self, snapshot: Snapshot, waiting: Waiting) -> None:
         for uid, why in waiting.refused.items():

@@ -20,6 +20,10 @@ from moorage_policies.types import Pod
 FIELD_MANAGER: Final = "moorage-planner"
 CONDITION: Final = "moorage.dev/Placement"
 BELL_GATE: Final = "moorage.dev/bell"
+BELL_LABELS: Final[Mapping[str, str]] = {
+    "app.kubernetes.io/name": "moorage",
+    "app.kubernetes.io/component": "bell",
+}
 REASONS: Final[Mapping[Word, str]] = {
     "Planned": "PlacementPlanned",
     "HasRoom": "PlacementHasRoom",
@@ -43,6 +47,10 @@ class Voice(Protocol):
 
     async def tell_pod(self, pod: Pod, said: Said) -> None:
         """Let people see what was found out about a pod."""
+        ...
+
+    async def hush(self) -> None:
+        """Take away what a planner that died in the middle of ringing has left."""
         ...
 
     async def ring(self, pod: Pod, node: str) -> None:
@@ -95,6 +103,14 @@ class ApiVoice:
                 reporter=FIELD_MANAGER,
             )
 
+    async def hush(self) -> None:
+        """Delete every bell; one that rings at this moment rings a little early."""
+        path = PODS.path(self._bell_namespace)
+        labels = ",".join(f"{name}={value}" for name, value in BELL_LABELS.items())
+        found = await self._session.get_json(path, params={"labelSelector": labels})
+        for item in found["items"]:
+            await self._delete_bell(f"{path}/{item['metadata']['name']}")
+
     async def ring(self, pod: Pod, node: str) -> None:
         """Make a pod that is never started hold a place, and delete it.
 
@@ -107,9 +123,14 @@ class ApiVoice:
         await self._session.create(path, _bell(name, pod.priority_class))
         try:
             status = {"status": {"nominatedNodeName": node}}
-            await self._session.patch(f"{path}/{name}/status", status)
+            with suppress(NotFoundError):  # hushed by another planner: it has rung
+                await self._session.patch(f"{path}/{name}/status", status)
         finally:
-            await self._session.delete(f"{path}/{name}", grace_period_s=0)
+            await self._delete_bell(f"{path}/{name}")
+
+    async def _delete_bell(self, path: str) -> None:
+        with suppress(NotFoundError):
+            await self._session.delete(path, grace_period_s=0)
 
 
 def _bell(name: str, priority_class: str) -> dict[str, Any]:
@@ -130,10 +151,9 @@ def _bell(name: str, priority_class: str) -> dict[str, Any]:
     }
     if priority_class:
         spec["priorityClassName"] = priority_class
-    labels = {"app.kubernetes.io/name": "moorage", "app.kubernetes.io/component": "bell"}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "labels": labels},
+        "metadata": {"name": name, "labels": dict(BELL_LABELS)},
         "spec": spec,
     }

@@ -13,6 +13,7 @@ from moorage_policies.packing.instance import Instance
 from moorage_policies.planning.answer import PlanDraft
 from moorage_policies.planning.facts import PlanningParams
 from moorage_policies.planning.problem import Problem
+from moorage_policies.planning.stages import Stages
 from moorage_policies.plans.order import order_moves
 from moorage_policies.plans.records import Move, MoveKind, Strategy
 from moorage_policies.types import NVIDIA_GPU, IntArray
@@ -34,11 +35,13 @@ def draft_plans(
     groups = _connected(problem.translation.instance, placement)
     useful = [group for group in groups if _is_useful(problem.translation.instance, group)]
     kept = _without_useless(problem.translation.instance, placement, useful)
+    stages = Stages(problem, placement)
     drafts = []
     for group in kept:
         if _needs_plan(problem.translation.instance, group) and len(group) <= params.longest_plan:
-            draft = _draft(problem, placement, group)
+            draft = _draft(problem, placement, group, stages, params)
             if draft is not None:
+                stages.note(draft.moves)
                 drafts.append(draft)
     return tuple(drafts)
 
@@ -90,7 +93,13 @@ def _needs_plan(instance: Instance, group: Sequence[int]) -> bool:
     return any(instance.current[row] >= 0 or row in ganged for row in group)
 
 
-def _draft(problem: Problem, placement: IntArray, group: Sequence[int]) -> PlanDraft | None:
+def _draft(
+    problem: Problem,
+    placement: IntArray,
+    group: Sequence[int],
+    stages: Stages,
+    params: PlanningParams,
+) -> PlanDraft | None:
     instance = problem.translation.instance
     order = {"Move": 0, "Evict": 1, "Place": 2}
     listed = sorted(
@@ -100,14 +109,18 @@ def _draft(problem: Problem, placement: IntArray, group: Sequence[int]) -> PlanD
     room = instance.free(instance.current)
     free = {node: _amounts(instance, room[at]) for at, node in enumerate(instance.nodes)}
     requests = {instance.pods[row]: _amounts(instance, instance.requests[row]) for row in listed}
-    cost = {instance.pods[row]: float(instance.evict_cost[row]) for row in listed}
-    try:
-        decision = order_moves(moves, free, requests, cost)
-    except BadInputError:
-        return None  # no order frees room before it is used
+    ordered = None
+    for ways in (stages.ways(group), stages.ways_without(group)):
+        try:
+            ordered = order_moves(moves, free, requests, ways).value
+        except BadInputError:
+            return None  # no order frees room before it is used
+        if len(ordered) <= params.longest_plan and stages.may_take(ordered):
+            break
+    assert ordered is not None
     served = tuple(move.uid for move in moves if move.kind == "Place")
-    ordered = sorted(decision.value, key=lambda move: move.index)
-    return PlanDraft(tuple(ordered), served, _tell(ordered))
+    by_index = sorted(ordered, key=lambda move: move.index)
+    return PlanDraft(tuple(by_index), served, _tell(by_index))
 
 
 def _kind(instance: Instance, placement: IntArray, row: int) -> MoveKind:
@@ -142,10 +155,12 @@ def _amounts(instance: Instance, row: IntArray) -> Mapping[str, int]:
 
 def _tell(moves: Sequence[Move]) -> str:
     parts = []
+    staged = sum(move.follows is not None for move in moves)
     for kind, verb in (("Move", "moves"), ("Evict", "evicts")):
-        count = sum(move.kind == kind for move in moves)
+        count = sum(move.kind == kind and move.follows is None for move in moves)
         if count:
-            parts.append(f"{verb} {count} {'pod' if count == 1 else 'pods'}")
+            detour = f" ({staged} by way of another node)" if kind == "Move" and staged else ""
+            parts.append(f"{verb} {count} {'pod' if count == 1 else 'pods'}{detour}")
     placed = [move for move in moves if move.kind == "Place"]
     names = ", ".join(move.key for move in placed[:3]) + (" and others" if len(placed) > 3 else "")  # noqa: PLR2004
     return f"{' and '.join(parts) or 'keeps room'} to place {names}"

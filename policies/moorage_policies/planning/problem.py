@@ -30,6 +30,11 @@ PLAN_LIMIT = "solver.maxMovesPerPlan of the PlacementPolicy"
 OWNER_LIMIT = "disruption.maxMovesPerOwner of the PlacementPolicy"
 
 
+def is_limit(budget: Budget) -> bool:
+    """Return whether a budget counts moves that the policy allows, not pods that are away."""
+    return budget.name in (PLAN_LIMIT, MOVES_LIMIT) or budget.name.startswith(OWNER_LIMIT)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """A packing problem and what its rows stand for.

@@ -22,13 +22,14 @@ from moorage_policies.plans.observation import (
     Wait,
     Workload,
 )
-from moorage_policies.plans.order import order_moves
+from moorage_policies.plans.order import Way, order_moves
 from moorage_policies.plans.records import (
     Move,
     MoveProgress,
     Plan,
     PlanProgress,
     PlanRecord,
+    join_stages,
 )
 
 __all__ = [
@@ -50,11 +51,13 @@ __all__ = [
     "Record",
     "Unmark",
     "Wait",
+    "Way",
     "Workload",
     "after_eviction",
     "decide",
     "disruptions",
     "is_marked",
+    "join_stages",
     "order_moves",
     "rivals_of",
     "why_protected",

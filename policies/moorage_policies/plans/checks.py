@@ -146,6 +146,18 @@ def why_budget_closed(pod: Pod, budgets: tuple[DisruptionBudget, ...]) -> Proble
     return None
 
 
+def find_shortage(pod: Pod, node: Node, seen: Observation) -> str:
+    """Return the first resource that the node lacks for the pod now, empty when it has room."""
+    held = [
+        other
+        for other in seen.pods.values()
+        if other.node == node.name
+        and other.uid != pod.uid
+        and other.phase not in ("Succeeded", "Failed")
+    ]
+    return _shortage(pod, node, held)
+
+
 def siblings_of(move: Move, pods: Iterable[Pod]) -> tuple[Pod, ...]:
     """Return the live pods of the move's owner, without the pod itself."""
     if move.owner is None:
@@ -209,13 +221,15 @@ def _why_unmovable_kind(move: Move, pod: Pod, seen: Observation) -> Problem | No
 def _why_no_room(
     move: Move, pod: Pod, node: Node, record: PlanRecord, seen: Observation
 ) -> Problem | None:
-    """Return what the target lacks, room that this step frees counted as free for EvictFirst."""
+    """Return what the target lacks, room that the plan frees counted as free for EvictFirst."""
+    counts_leavers = move.kind == "Move" and not move.surges
     leaving = {
         other.uid
         for other, progress in record.pairs()
-        if other.source == node.name and other.step <= move.step and progress.phase not in SETTLED
+        if other.source == node.name
+        and (counts_leavers or other.step <= move.step)
+        and progress.phase not in SETTLED
     }
-    counts_leavers = move.kind == "Move" and not move.surges
     held = [
         p
         for p in seen.pods.values()

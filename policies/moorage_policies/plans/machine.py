@@ -23,7 +23,6 @@ from moorage_policies.plans.observation import (
     Wait,
 )
 from moorage_policies.plans.records import (
-    SETTLED,
     UNDER_WAY,
     Move,
     MoveProgress,
@@ -121,13 +120,17 @@ def _execute(
         return _wind_down(record, seen, params, now_s, failed.reason, message)
     if record.plan.mode != "Auto":
         return _wind_down(record, seen, params, now_s, "SwitchedOff", "mode is not Auto any more")
-    decisions = [*_advance_all(record, seen, params, now_s), *_begin(record, seen, params, now_s)]
+    begun = [Turn(record, move, progress, seen, params, now_s) for move, progress in _busy(record)]
+    decisions = [*map(advance, begun), *_begin(record, seen, params, now_s)]
     for decision in decisions:
         if not isinstance(decision.value, Wait):
             return decision
-    if decisions:
+    # whoever waits for room that a later step frees must not keep that step from beginning
+    later = [move.step for move, p in record.pairs() if p.phase == "Waiting"]
+    stalled = begun and all(turn.awaits_room for turn in begun) and _is_step_begun(record)
+    if decisions and not (stalled and later):
         return min(decisions, key=_wait_s)
-    return _next_step(record, now_s)
+    return _next_step(record, later, now_s)
 
 
 def _wait_s(decision: Decision[Action]) -> float:
@@ -135,19 +138,25 @@ def _wait_s(decision: Decision[Action]) -> float:
     return float("inf") if decision.value.for_s is None else decision.value.for_s
 
 
-def _advance_all(
-    record: PlanRecord, seen: Observation, params: PlanParams, now_s: float
-) -> Iterator[Decision[Action]]:
-    for move, progress in record.pairs():
-        if progress.phase in UNDER_WAY:
-            yield advance(Turn(record, move, progress, seen, params, now_s))
+def _busy(record: PlanRecord) -> list[tuple[Move, MoveProgress]]:
+    return [(move, progress) for move, progress in record.pairs() if progress.phase in UNDER_WAY]
+
+
+def _is_step_begun(record: PlanRecord) -> bool:
+    """Return whether every move of the step has begun."""
+    step = record.progress.step
+    return all(p.phase != "Waiting" for move, p in record.pairs() if move.step == step)
 
 
 def _begin(
     record: PlanRecord, seen: Observation, params: PlanParams, now_s: float
 ) -> Iterator[Decision[Action]]:
     """Begin the next move of the step, if one more may be under way."""
-    busy = sum(_occupies(move, progress, record) for move, progress in record.pairs())
+    # an evicted pod whose target is still to be freed takes no place: it would wait for itself
+    busy = sum(
+        move.disrupts and not Turn(record, move, progress, seen, params, now_s).awaits_room
+        for move, progress in _busy(record)
+    )
     for move, progress in record.pairs():
         if move.step != record.progress.step or progress.phase != "Waiting":
             continue
@@ -155,22 +164,6 @@ def _begin(
             continue
         yield _begin_one(Turn(record, move, progress, seen, params, now_s))
         busy += move.disrupts
-
-
-def _occupies(move: Move, progress: MoveProgress, record: PlanRecord) -> bool:
-    """Return whether the move takes one of the parallel places.
-
-    An evicted pod whose target another move of the step has yet to free takes none: swaps would
-    wait for themselves.
-    """
-    if not move.disrupts or progress.phase not in UNDER_WAY:
-        return False
-    if progress.phase != "Binding":
-        return True
-    return not any(
-        other.source == move.target and other.step == move.step and state.phase == "Waiting"
-        for other, state in record.pairs()
-    )
 
 
 def _begin_one(turn: Turn) -> Decision[Action]:
@@ -210,7 +203,9 @@ def _why_broken(
         if move.target not in seen.nodes:
             return Problem("TargetGone", f"node {move.target} is gone; plan again")
         return None
-    problem = why_immovable(move, record, seen, params)
+    # whom a move follows has yet to run: the pod that it is about does not exist before
+    is_early = move.follows is not None and record.progress.phase != "Executing"
+    problem = None if is_early else why_immovable(move, record, seen, params)
     if problem is None and move.target:
         in_turn = move.step <= record.progress.step and record.progress.phase == "Executing"
         refused = why_target_refuses(move, record, seen)
@@ -230,10 +225,9 @@ def _first_step(record: PlanRecord) -> int:
     return min(move.step for move in record.plan.moves)
 
 
-def _next_step(record: PlanRecord, now_s: float) -> Decision[Action]:
-    """Nothing of the step is left: go to the next, or end."""
+def _next_step(record: PlanRecord, left: list[int], now_s: float) -> Decision[Action]:
+    """Nothing of the step can go on: go to the next, or end."""
     progress = record.progress
-    left = [m.step for m, p in record.pairs() if p.phase not in SETTLED]
     if left:
         step = min(left)
         return notes.write(replace(progress, step=step), f"step {step} begins")

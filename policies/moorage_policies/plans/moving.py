@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from moorage_policies.plans import notes
 from moorage_policies.plans.checks import (
     Problem,
+    find_shortage,
     is_marked,
     siblings_of,
     why_budget_closed,
@@ -24,7 +25,13 @@ from moorage_policies.plans.observation import (
     PlanParams,
     Workload,
 )
-from moorage_policies.plans.records import Move, MovePhase, MoveProgress, PlanRecord
+from moorage_policies.plans.records import (
+    SETTLED,
+    Move,
+    MovePhase,
+    MoveProgress,
+    PlanRecord,
+)
 from moorage_policies.types import Decision, Pod
 
 EvictionAnswer = Literal["evicted", "gone", "budget", "several-budgets", "busy"]
@@ -75,10 +82,40 @@ class Turn:
         others = sorted((p for p in there if p.uid not in taken), key=lambda pod: pod.uid)
         return next(iter((*recorded, *others)), None)
 
+    @property
+    def awaits_room(self) -> bool:
+        """Return whether an evicted pod's replacement can come only when others have left."""
+        move, node = self.move, self.seen.nodes.get(self.move.target)
+        waits = next((pod for pod in self.newcomers if pod.node is None), None)
+        if self.progress.phase != "Binding" or move.kind != "Move" or not waits or not node:
+            return False
+        leaves = any(m.source == move.target and p.phase not in SETTLED for m, p in self._others())
+        return leaves and bool(find_shortage(waits, node, self.seen))
+
     def overdue(self, limit_s: float) -> bool:
-        """Return whether the move has been in its phase for longer than that."""
+        """Return whether the move has been in its phase for longer than that.
+
+        Whoever waits for room is late only when the last of those has left who sat there.
+        """
         since_s = self.progress.phase_s
-        return since_s is not None and self.now_s - since_s >= limit_s
+        if since_s is None:
+            return False
+        if self.progress.phase == "Binding":
+            since_s = max([since_s, *self._left_s()])
+        return self.now_s - since_s >= limit_s
+
+    def _left_s(self) -> Iterator[float]:
+        """Yield when each pod left that the plan takes from the target; now, if it has yet to."""
+        for move, progress in self._others():
+            if move.source != self.move.target:
+                continue
+            if progress.phase == "Binding" and progress.phase_s is not None:
+                yield progress.phase_s
+            else:
+                yield self.now_s if progress.finished_s is None else progress.finished_s
+
+    def _others(self) -> Iterator[tuple[Move, MoveProgress]]:
+        return (pair for pair in self.record.pairs() if pair[0].index != self.move.index)
 
     def fail(self, reason: str, message: str) -> Decision[Action]:
         """Decide that the move failed."""
@@ -235,7 +272,7 @@ def _evict(turn: Turn) -> Decision[Action]:  # noqa: PLR0911 - one guard after t
     return Decision(Evict(old.uid, old.namespace, old.name, turn.progress), f"{old.key} has to go")
 
 
-def _await_replacement(turn: Turn) -> Decision[Action]:
+def _await_replacement(turn: Turn) -> Decision[Action]:  # noqa: PLR0911 - one guard each
     """Evicted: the controller makes a new pod, which belongs on the target."""
     new, move = turn.replacement, turn.move
     if move.target not in turn.seen.nodes:
@@ -253,6 +290,9 @@ def _await_replacement(turn: Turn) -> Decision[Action]:
         stray = strays[0]
         message = f"{stray.key} went to {stray.node} instead of {move.target}"
         return turn.fail("LandedElsewhere", message)
+    if turn.awaits_room:
+        problem = Problem("RoomNotFreed", f"a later step frees room on {move.target}")
+        return notes.hold_move(turn.record.progress, turn.progress, problem, turn.params.poll_s)
     problem = Problem("ReplacementPending", f"no replacement sits on {move.target} yet")
     return turn.hold(problem, turn.params.bind_deadline_s)
 

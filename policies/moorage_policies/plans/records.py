@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -38,6 +39,8 @@ class Move:
         strategy: whether the replacement is ready before the pod goes; for Move only.
         priority: its priority.
         gpus: accelerators that it takes.
+        follows: number of the move whose replacement this one moves on: its target only keeps the
+            pod for a while, until there is room where it belongs.
     """
 
     index: int
@@ -52,6 +55,7 @@ class Move:
     strategy: Strategy = "SurgeFirst"
     priority: int = 0
     gpus: int = 0
+    follows: int | None = None
 
     @property
     def key(self) -> str:
@@ -186,6 +190,31 @@ class PlanRecord:
     progress: PlanProgress = field(default_factory=PlanProgress)
 
     def pairs(self) -> tuple[tuple[Move, MoveProgress], ...]:
-        """Return each move with its progress; one that nobody wrote of yet waits."""
+        """Return each move with its progress; one that nobody wrote of yet waits.
+
+        A move that follows another is about that one's replacement once it is there.
+        """
         known = {m.index: m for m in self.progress.moves}
-        return tuple((m, known.get(m.index, MoveProgress(m.index))) for m in self.plan.moves)
+        return tuple(
+            (_continued(m, known), known.get(m.index, MoveProgress(m.index)))
+            for m in self.plan.moves
+        )
+
+
+def _continued(move: Move, known: Mapping[int, MoveProgress]) -> Move:
+    """Return the move about the pod that it moves on, as soon as that pod is known."""
+    before = known.get(move.follows) if move.follows is not None else None
+    if before is None or not before.replacement_uid:
+        return move
+    return replace(move, uid=before.replacement_uid, name=before.replacement_name)
+
+
+def join_stages(moves: Iterable[Move]) -> tuple[Move, ...]:
+    """Return the moves from where each pod is to where it ends, without stops on the way."""
+    listed = tuple(moves)
+    onward = {move.follows: move for move in listed if move.follows is not None}
+
+    def end_of(move: Move) -> str:
+        return end_of(onward[move.index]) if move.index in onward else move.target
+
+    return tuple(replace(m, target=end_of(m)) for m in listed if m.follows is None)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from moorage_policies.packing.check import find_violations
 from moorage_policies.packing.solve import warm_up
-from moorage_policies.planning.answer import Answer
+from moorage_policies.planning.answer import Answer, PlanDraft
+from moorage_policies.planning.drafts import draft_plans
 from moorage_policies.planning.facts import Facts, PlanningParams
 from moorage_policies.planning.gangs import gang_of
 from moorage_policies.planning.problem import build_problem
@@ -104,6 +105,42 @@ def test_equals_of_no_pool_stay_and_lower_ones_are_evicted_over_two_nodes(build:
     found = answer(build(NODES, [*pods, *higher], surge=False), EFFORT)
     assert kinds(found) == ["Evict", "Evict", "Place", "Place"]
     assert len(found.drafts) == 1  # a gang is one plan
+
+
+def swap(build: Build, **limits: Any) -> tuple[PlanDraft, ...]:
+    """Two pools' pods have to swap nodes for ``w``; ``v``, of its gang, takes the last room."""
+    nodes = [make_node(name, gpus=size) for name, size in (("a", 4), ("b", 3), ("c", 2))]
+    gang = {"labels": {"moorage.dev/gang": "g"}, "annotations": {"moorage.dev/gang-size": "2"}}
+    pods = [running("p", "a", 3), running("q", "b", 2), waiting("w", 2, **gang)]
+    params = replace(EFFORT, limits=PlanParams(**limits))
+    problem = build_problem(build(nodes, [*pods, waiting("v", 2, **gang)]), params)
+    row_of = {pod.name: row for row, pod in enumerate(problem.translation.pods)}
+    node_of = {name: row for row, name in enumerate(problem.translation.instance.nodes)}
+    placement = problem.translation.instance.current.copy()
+    for name, node in {"p": "b", "q": "a", "w": "a", "v": "c"}.items():
+        placement[row_of[name]] = node_of[node]
+    return draft_plans(problem, placement, params)
+
+
+def test_a_swap_goes_by_a_node_that_is_full_in_the_end(build: Build) -> None:
+    [draft] = swap(build)
+    moves = sorted((m for m in draft.moves if m.kind == "Move"), key=lambda move: move.step)
+    assert [(m.name, m.source, m.target) for m in moves] == [
+        ("q", "b", "c"),
+        ("p", "a", "b"),
+        ("q", "c", "a"),
+    ]
+    assert moves[2].follows == moves[0].index
+    assert {m.strategy for m in moves} == {"SurgeFirst"}
+    assert "moves 2 pods (1 by way of another node)" in draft.reason
+
+
+def test_a_swap_keeps_to_the_moves_that_the_policy_allows(build: Build) -> None:
+    [draft] = swap(build, max_moves=2)
+    assert sorted(m.strategy for m in draft.moves if m.kind == "Move") == [
+        "EvictFirst",
+        "SurgeFirst",
+    ]
 
 
 def test_a_gang_gets_all_or_nothing(build: Build) -> None:

@@ -219,6 +219,74 @@ def test_two_pods_that_swap_places_do_not_wait_for_each_other(world: Any, move: 
     assert sorted(w.evictions) == ["uid-chat-0", "uid-chat-2"]
 
 
+def test_a_later_step_frees_the_room_that_an_evicted_pod_waits_for(world: Any, move: Any) -> None:
+    w = world(desired=4)
+    for uid, node in {"uid-chat-2": "b", "uid-chat-3": "b"}.items():
+        w.change(uid, node=node)
+    first = move("uid-chat-0", "b", strategy="EvictFirst")
+    second = move("uid-chat-2", "a", index=1, step=1, source="b", strategy="EvictFirst")
+    w.plan = replace(w.plan, moves=(first, second))
+    w.params = replace(w.params, bind_deadline_s=3.0)
+    del w.nodes["c"]
+    while w.evictions == []:
+        if isinstance(w.look(), Wait):
+            w.now_s += 0.5
+            w.tick_all()
+    w.budget_open = False
+    w.run(20)  # 10 s: longer than anybody may take to be bound
+    assert [m.reason for m in w.progress.moves] == ["RoomNotFreed", "BudgetClosed"]
+    w.budget_open = True
+    w.run()
+    assert w.progress.phase == "Completed"
+    assert w.evictions == ["uid-chat-0", "uid-chat-2"]
+
+
+SWAP_BY_C = [
+    {"uid": "uid-chat-0", "target": "c"},
+    {"uid": "uid-chat-2", "target": "a", "index": 1, "step": 1, "source": "b"},
+    {"uid": "uid-chat-0", "target": "b", "index": 2, "step": 2, "source": "c", "follows": 0},
+]
+
+
+def _swap_by_c(world: Any, move: Any, **fields: Any) -> Any:
+    """Return a world in which two pods swap their full nodes by way of a free one."""
+    w = world(desired=4, **fields)
+    for uid, node in {"uid-chat-2": "b", "uid-chat-3": "b"}.items():
+        w.change(uid, node=node)
+    w.plan = replace(w.plan, moves=tuple(move(**each) for each in SWAP_BY_C))
+    w.frames.clear()
+    w.film()
+    return w
+
+
+def test_a_swap_by_a_staging_node_never_has_fewer_ready(world: Any, move: Any) -> None:
+    w = _swap_by_c(world, move)
+    w.run()
+    assert w.progress.phase == "Completed"
+    assert w.fewest_ready() == 4
+    assert w.evictions == []
+    staged, swapped, last = w.progress.moves
+    assert staged.replacement_uid not in w.pods  # it went on to where it belongs
+    assert w.pods[swapped.replacement_uid].node == "a"
+    assert w.pods[last.replacement_uid].node == "b"
+    assert {"uid-chat-1", "uid-chat-3"} <= w.pods.keys()
+
+
+@pytest.mark.parametrize("committed", [False, True], ids=["before-it-took-effect", "after"])
+def test_a_crash_at_any_action_of_a_staged_swap_changes_nothing(
+    world: Any, move: Any, committed: bool
+) -> None:
+    quiet = _swap_by_c(world, move)
+    quiet.run()
+    for number in range(1, len(quiet.actions) + 1):
+        w = _swap_by_c(world, move, crash_at=(number, committed))
+        w.run()
+        assert [m.phase for m in w.progress.moves] == ["Done"] * 3, number
+        assert w.is_calm()
+        assert w.fewest_ready() == 4
+        assert audit(w.history()) == ()
+
+
 EVENTS = [
     "pools",
     "replicaset",
