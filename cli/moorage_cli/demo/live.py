@@ -15,10 +15,14 @@ from moorage_cli.demo import story
 from moorage_cli.demo.table import render
 from moorage_cli.demo.view import View, to_view
 from moorage_cli.installation import EXTENDER, Installation
-from moorage_crds.names import POOLS, ROLES, role_object_name
+from moorage_crds.names import PLANS, PODS, POLICIES, POOLS, ROLES, role_object_name
+from moorage_crds.policy import POLICY_NAME
+from moorage_policies.plans import DELETION_COST_ANNOTATION
 
 _LOOK_EVERY_S = 0.25
 _CHAPTER_WITHIN_S = 90.0
+_LAST_WITHOUT_LEAVERS = 2
+"""Chapter up to which every pod that was ever bound is there or was preempted."""
 
 
 class LiveDemo:
@@ -48,7 +52,9 @@ class LiveDemo:
                 }
             )
         self._plane.create_nodes(self._nodes)
-        installation.start_extender()
+        self._allow_plans("Off")  # the first chapters are kube-scheduler's own
+        installation.start_solver()
+        installation.start_planning_extender()
         installation.start_operator()
         installation.start_scheduler()
 
@@ -57,19 +63,24 @@ class LiveDemo:
         steps = (
             partial(self._apply_pool, story.BATCH),
             partial(self._apply_pool, story.CHAT),
-            partial(self._scale, "decode", story.SCALED_DECODE_REPLICAS),
+            partial(self._scale, story.CHAT, "decode", story.SCALED_DECODE_REPLICAS),
+            self._shrink_batch,
+            self._bring_giant,
         )
-        views = []
+        views, binds = [], []
         for chapter, step in enumerate(steps):
             step()
             views.append(self._watch(chapter))
-        return [*story.check(views), self._check_binds(views[-1])]
+            if chapter == _LAST_WITHOUT_LEAVERS:
+                binds.append(self._check_binds(views[-1]))
+        return [*story.check(views), *binds]
 
     def look(self) -> View:
         """Return the story's state as the API server and the extender tell it."""
         pods = self._list(f"/api/v1/namespaces/{story.NAMESPACE}/pods")
         events = self._list(f"/api/v1/namespaces/{story.NAMESPACE}/events")
-        return to_view(pods, self._list("/api/v1/nodes"), events, self._reasons())
+        plans = self._list(PLANS.path())
+        return to_view(pods, self._list("/api/v1/nodes"), events, self._reasons(), plans)
 
     def _watch(self, chapter: int) -> View:
         """Show the story until the chapter has come to its end; return the last view."""
@@ -98,8 +109,28 @@ class LiveDemo:
     def _apply_pool(self, pool: story.PoolSpec) -> None:
         self._api.apply(POOLS.path(story.NAMESPACE, pool.name), pool.to_manifest(), "demo-user")
 
-    def _scale(self, role: str, replicas: int) -> None:
-        path = ROLES.path(story.NAMESPACE, role_object_name(story.CHAT.name, role), "scale")
+    def _allow_plans(self, actuation: str) -> None:
+        policy = {
+            "apiVersion": POLICIES.api_version,
+            "kind": POLICIES.kind,
+            "metadata": {"name": POLICY_NAME},
+            "spec": {"actuation": actuation},
+        }
+        self._api.apply(POLICIES.path("", POLICY_NAME), policy, "demo-user")
+
+    def _shrink_batch(self) -> None:
+        """Have one pod on each of two nodes go."""
+        cheapest = {"metadata": {"annotations": {DELETION_COST_ANNOTATION: "-100"}}}
+        for pod in story.pick_leavers(self.look()):
+            self._api.patch(PODS.path(story.NAMESPACE, pod), cheapest)
+        self._scale(story.BATCH, "worker", story.SHRUNK_BATCH_REPLICAS)
+
+    def _bring_giant(self) -> None:
+        self._allow_plans("Auto")
+        self._apply_pool(story.GIANT)
+
+    def _scale(self, pool: story.PoolSpec, role: str, replicas: int) -> None:
+        path = ROLES.path(story.NAMESPACE, role_object_name(pool.name, role), "scale")
         self._api.patch(path, {"spec": {"replicas": replicas}})
 
     def _list(self, path: str) -> list[dict[str, Any]]:

@@ -2,7 +2,9 @@
 
 Three zones of simulated 8-GPU nodes of two accelerator classes. A low-priority batch pool fills
 most of the scarce H100s; then a high-priority chat pool arrives, whose prefill role needs more
-H100s than are free. The same story runs on the real control plane and on the simulator.
+H100s than are free. At last batch shrinks, which leaves eight H100s free but in pieces, and a pod
+that needs a whole node comes: a plan makes room for it. The same story runs on the real control
+plane and on the simulator.
 """
 
 from __future__ import annotations
@@ -95,13 +97,20 @@ CHAT = PoolSpec(
 )
 """Batch takes 40 of 48 H100s, chat's prefill asks for 12 of them: one batch pod must go."""
 
+GIANT = PoolSpec("giant", "inference-low", (RoleSpec("worker", 1, 8, "H100-80GB"),))
+"""It outranks nobody, so that only a rearrangement can place it."""
+
 SCALED_DECODE_REPLICAS = 3
 EXPECTED_PREEMPTIONS = 1
+SHRUNK_BATCH_REPLICAS = 7
+PIECES = 2
 
 CHAPTERS = (
     "1. A low-priority batch pool takes most of the H100s",
     "2. A high-priority chat pool arrives; batch makes room, no more than needed",
     f"3. kubectl scale gir chat-decode --replicas {SCALED_DECODE_REPLICAS}",
+    f"4. Batch shrinks to {SHRUNK_BATCH_REPLICAS}: 8 H100s are free, 4 on each of two nodes",
+    "5. A pod of 8 GPUs fits nowhere; a plan moves one pod, its replacement ready before it goes",
 )
 
 
@@ -121,16 +130,35 @@ def reached(chapter: int, view: View) -> bool:
             return view.placed(BATCH.name) == BATCH.replicas
         case 1:
             return view.placed(CHAT.name) == CHAT.replicas and view.placed(BATCH.name) == left
-        case _:
+        case 2:
             return view.placed(CHAT.name, "decode") == SCALED_DECODE_REPLICAS
+        case 3:
+            return view.count(BATCH.name) == view.placed(BATCH.name) == SHRUNK_BATCH_REPLICAS
+        case _:
+            return view.placed(GIANT.name) == 1 and _has_made_room(view)
+
+
+def pick_leavers(view: View) -> tuple[str, ...]:
+    """Return the batch pods that go when batch shrinks: one on each of two nodes."""
+    by_node = {b.node: b.pod for b in view.berths if b.pool == BATCH.name and b.node}
+    return tuple(by_node[node] for node in sorted(by_node)[:PIECES])
+
+
+def _has_made_room(view: View) -> bool:
+    return [(p.moves, p.evictions, p.phase) for p in view.plans] == [(1, 0, "Completed")]
 
 
 def check(views: Sequence[View]) -> list[Check]:
     """Return what must hold of the views at the end of each chapter."""
     told = [Check(title, reached(n, views[n])) for n, title in enumerate(CHAPTERS)]
     made_room = views[-1].preempted
+    batch = min(view.placed(BATCH.name) for view in views[3:])
     return [
         *told,
+        Check(
+            f"one plan moved 1 pod and evicted none; batch kept {batch} pods",
+            _has_made_room(views[-1]) and batch == SHRUNK_BATCH_REPLICAS,
+        ),
         Check(
             f"{len(made_room)} of {BATCH.replicas} batch pods made room, as many as needed",
             len(made_room) == EXPECTED_PREEMPTIONS,

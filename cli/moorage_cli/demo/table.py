@@ -12,8 +12,8 @@ from rich.text import Text
 from moorage_cli.control_plane.simulated_nodes import NodeSpec
 from moorage_cli.demo.view import Berth, View
 
-COLOURS = {"chat": "bright_green", "batch": "bright_blue"}
-MARKS = {"chat": "C", "batch": "b"}
+COLOURS = {"chat": "bright_green", "batch": "bright_blue", "giant": "bright_magenta"}
+MARKS = {"chat": "C", "batch": "b", "giant": "G"}
 _FREE = "·"
 _WHY_CHARACTERS = 70
 
@@ -21,7 +21,11 @@ _WHY_CHARACTERS = 70
 def render(view: View, nodes: Iterable[NodeSpec], chapter: str) -> RenderableType:
     """Return the whole picture under the chapter's title."""
     return Group(
-        Text(chapter, style="bold"), _quays(view, nodes), _pods(view), _made_room(view.preempted)
+        Text(chapter, style="bold"),
+        _quays(view, nodes),
+        _pods(view),
+        _made_room(view.preempted),
+        *(Text(f"plan: {plan.reason}: {plan.phase}", style="magenta") for plan in view.plans),
     )
 
 
@@ -30,7 +34,7 @@ def _quays(view: View, nodes: Iterable[NodeSpec]) -> Table:
     berths = defaultdict(list)
     for berth in view.berths:
         berths[berth.node].append(berth)
-    table = Table(title="GPUs (C chat, b batch, · free)", title_justify="left")
+    table = Table(title="GPUs (C chat, b batch, G giant, · free)", title_justify="left")
     by_zone = defaultdict(list)
     for node in nodes:
         by_zone[node.zone].append(node)

@@ -29,17 +29,34 @@ class Berth:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanLine:
+    """One plan: what it is for, how far it is, how many pods it moves and evicts."""
+
+    reason: str
+    phase: str
+    moves: int
+    evictions: int
+
+
+@dataclass(frozen=True, slots=True)
 class View:
-    """The demo's state: berths sorted by pool, role and name; preempted pods so far."""
+    """The demo's state: berths sorted by pool, role and name; preempted pods and plans so far."""
 
     berths: tuple[Berth, ...]
     preempted: tuple[str, ...]
+    plans: tuple[PlanLine, ...] = ()
 
     @classmethod
-    def of(cls, berths: Iterable[Berth], preempted: Iterable[str]) -> Self:
+    def of(
+        cls, berths: Iterable[Berth], preempted: Iterable[str], plans: Iterable[PlanLine] = ()
+    ) -> Self:
         """Return the view with berths and names in their order."""
         by_place = sorted(berths, key=lambda berth: (berth.pool, berth.role, berth.pod))
-        return cls(tuple(by_place), tuple(sorted(preempted)))
+        return cls(tuple(by_place), tuple(sorted(preempted)), tuple(plans))
+
+    def count(self, pool: str) -> int:
+        """Return how many pods of a pool there are, also without a node."""
+        return sum(b.pool == pool for b in self.berths)
 
     def placed(self, pool: str, role: str | None = None) -> int:
         """Return how many pods of a pool, or of one role of it, have a node."""
@@ -51,6 +68,7 @@ def to_view(
     nodes: Iterable[Mapping[str, Any]],
     events: Iterable[Mapping[str, Any]],
     reasons: Mapping[str, str],
+    plans: Iterable[Mapping[str, Any]] = (),
 ) -> View:
     """Return the view of these objects.
 
@@ -59,12 +77,23 @@ def to_view(
         nodes: core/v1 Nodes.
         events: core/v1 Events of the namespace; ``Preempted`` ones tell who made room.
         reasons: what the extender said of each bound pod, by pod name.
+        plans: PlacementPlans.
     """
     labels = {node["metadata"]["name"]: node["metadata"]["labels"] for node in nodes}
     live = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
     berths = [_berth(pod, labels, reasons) for pod in live]
     preempted = {e["involvedObject"]["name"] for e in events if e["reason"] == "Preempted"}
-    return View.of(berths, preempted)
+    return View.of(berths, preempted, map(_plan_line, plans))
+
+
+def _plan_line(plan: Mapping[str, Any]) -> PlanLine:
+    kinds = [move["kind"] for move in plan["spec"]["moves"]]
+    return PlanLine(
+        reason=plan["spec"]["certificate"].get("reason", ""),
+        phase=plan.get("status", {}).get("phase", "Proposed"),
+        moves=kinds.count("Move"),
+        evictions=kinds.count("Evict"),
+    )
 
 
 def _berth(

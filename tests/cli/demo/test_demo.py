@@ -23,7 +23,7 @@ MOORAGE = Path(sys.executable).with_name("moorage")
 
 def test_the_simulated_story_holds() -> None:
     checks = tell_simulated(Console(quiet=True))
-    assert len(checks) == len(story.CHAPTERS) + 1
+    assert len(checks) == len(story.CHAPTERS) + 2
     assert [check.what for check in checks if not check.holds] == []
 
 
@@ -33,7 +33,7 @@ def test_simulated_command_prints_a_summary_and_succeeds() -> None:
     assert "Summary" in done.stdout
 
 
-@pytest.mark.parametrize("pool", [story.BATCH, story.CHAT], ids=lambda pool: pool.name)
+@pytest.mark.parametrize("pool", [story.BATCH, story.CHAT, story.GIANT], ids=lambda pool: pool.name)
 def test_the_pools_are_valid_manifests(pool: story.PoolSpec) -> None:
     read = GPUInferencePool.read(pool.to_manifest())
     assert sum(role.replicas for role in read.spec.roles) == pool.replicas
