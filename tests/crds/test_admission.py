@@ -384,14 +384,14 @@ REFUSED = [
     ),
     pytest.param(
         PLANS,
-        {"spec.moves[3].from": "node-1"},
+        {"spec.moves[0].from": "node-9"},
         "spec.moves",
         "may follow only a move of an earlier step that ends where it begins",
         id="follows-a-move-to-another-node",
     ),
     pytest.param(
         PLANS,
-        {"spec.moves[3].step": 0},
+        {"spec.moves[0].step": 0},
         "spec.moves",
         "may follow only a move of an earlier step that ends where it begins",
         id="follows-a-move-of-its-own-step",
