@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -60,14 +61,15 @@ class LiveDemo:
 
     def tell(self) -> list[story.Check]:
         """Play all chapters and return what was checked."""
-        steps = (
+        steps: tuple[Callable[[], None], ...] = (
             partial(self._apply_pool, story.BATCH),
             partial(self._apply_pool, story.CHAT),
             partial(self._scale, story.CHAT, "decode", story.SCALED_DECODE_REPLICAS),
             self._shrink_batch,
             self._bring_giant,
         )
-        views, binds = [], []
+        views: list[View] = []
+        binds: list[story.Check] = []
         for chapter, step in enumerate(steps):
             step()
             views.append(self._watch(chapter))
