@@ -46,7 +46,7 @@ fuzz: $(STAMP) helm ## The property tests of FUZZ with new and many more example
 	MOORAGE_EXAMPLES=fuzz $(PYTEST) -m "not control_plane and not kind" $(FUZZ) -n 2 -q
 
 control-plane: $(STAMP) helm ## Stories on a real etcd, kube-apiserver and kube-scheduler, on each minor in MINORS
-	$(BIN)/moorage control-plane build --minors $(MINORS)
+	$(BIN)/moorage control-plane build --minors $(MINORS) --prometheus
 	MOORAGE_KUBERNETES_MINORS=$(MINORS) $(PYTEST) -m control_plane -n 2 --dist loadfile -q
 
 stories: $(STAMP) ## The stories of control-plane alone: every part a process on a real API server

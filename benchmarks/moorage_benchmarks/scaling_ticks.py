@@ -37,6 +37,8 @@ PRODUCT = "NVIDIA-H100-80GB-HBM3"
 class _Engines:
     """Pods that all do the same, all the time."""
 
+    advice = ""
+
     def __init__(self) -> None:
         self.now_s = START_S
 

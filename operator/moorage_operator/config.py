@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from moorage_crds.names import SCHEDULER_NAME
 
+LABEL = "^[a-zA-Z_][a-zA-Z0-9_]*$"
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -93,8 +94,17 @@ class OperatorConfig(BaseSettings):
     """How long a replica was not needed before it goes, seconds; the start-up time if longer."""
     scaling_idle_s: Annotated[float, Field(ge=0, le=86_400)] = 300.0
     """How long a pool has no load at all before it falls to its bounds, seconds."""
+    metrics_url: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
+    """Prometheus that scrapes the pods, as http://prometheus:9090; empty: the pods are read
+    directly."""
+    metrics_pod_label: Annotated[str, Field(pattern=LABEL)] = "pod"
+    """Label by which that Prometheus names a series' pod."""
+    metrics_namespace_label: Annotated[str, Field(pattern=LABEL)] = "namespace"
+    """Label by which it names the pod's namespace."""
+    metrics_token_file: Path | None = None
+    """File that holds the token that it asks for; absent: none is sent."""
     metrics_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
-    """How long a pod may take to show its metrics, seconds."""
+    """How long a pod, or that Prometheus, may take to show metrics, seconds."""
     metrics_stale_s: Annotated[float, Field(gt=0, le=3600)] = 45.0
     """Age above which a sample of a pod does not count, seconds."""
     metrics_warm_up_s: Annotated[float, Field(ge=0, le=3600)] = 30.0

@@ -9,10 +9,11 @@ from moorage_cluster.session import ApiSession
 from moorage_operator.config import OperatorConfig
 from moorage_operator.metrics import Metrics
 from moorage_operator.services.announcing import make_tell
-from moorage_operator.services.scaling import ScalingService, ScalingSettings
+from moorage_operator.services.scaling import ScalingService, ScalingSettings, Source
 from moorage_operator.services.scaling_acts import ScalingActs
 from moorage_operator.services.view import ClusterView
 from moorage_operator.services.writing import Writer
+from moorage_operator.signals.prometheus import Labels, Prometheus
 from moorage_operator.signals.scrape import Scraper
 from moorage_policies.ports import Reporter
 
@@ -38,11 +39,25 @@ def build_scaling(
     )
     return ScalingService(
         view,
-        Scraper(time.time, timeout_s=config.metrics_timeout_s),
+        _source(config, reporter),
         acts,
         time.time,
         settings,
         patience_s=config.patience_s,
         metrics=metrics,
         reporter=reporter,
+    )
+
+
+def _source(config: OperatorConfig, reporter: Reporter) -> Source:
+    """Return where samples come from: the pods themselves, or a Prometheus that scrapes them."""
+    if not config.metrics_url:
+        return Scraper(time.time, timeout_s=config.metrics_timeout_s)
+    return Prometheus(
+        config.metrics_url,
+        reporter,
+        labels=Labels(config.metrics_namespace_label, config.metrics_pod_label),
+        token_file=config.metrics_token_file,
+        window_s=config.metrics_stale_s,
+        timeout_s=config.metrics_timeout_s,
     )

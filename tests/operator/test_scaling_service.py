@@ -27,6 +27,8 @@ TICK_S = 15.0
 class Engines:
     """Every pod's numbers, driven by the test; stands where the scraper is."""
 
+    advice = "look at the engines"
+
     def __init__(self) -> None:
         self.now_s = 0.0
         self.tokens_per_s = 0.0

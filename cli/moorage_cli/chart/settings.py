@@ -12,6 +12,7 @@ from pydantic import Field
 
 from moorage_cli.chart.base import Block
 
+LABEL = "^[a-zA-Z_][a-zA-Z0-9_]*$"
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 
@@ -145,8 +146,21 @@ class OperatorSettings(Block):
     scaling_idle_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
     """Seconds without any load after which a pool falls to its bounds."""
 
+    metrics_url: Annotated[str, Field(pattern=r"^(https?://.+)?$")] | None = None
+    """Prometheus that scrapes the pods; absent: the pods are read directly."""
+
+    metrics_pod_label: Annotated[str, Field(pattern=LABEL)] | None = None
+    """Label by which that Prometheus names a series' pod."""
+
+    metrics_namespace_label: Annotated[str, Field(pattern=LABEL)] | None = None
+    """Label by which it names the pod's namespace."""
+
+    metrics_token_file: Path | None = None
+    """File that holds the token that it asks for; mount it by pod.extraVolumes and
+    extraVolumeMounts."""
+
     metrics_timeout_s: Annotated[float, Field(gt=0, le=60)] | None = None
-    """Seconds that a pod may take to show its metrics."""
+    """Seconds that a pod, or that Prometheus, may take to show metrics."""
 
     metrics_stale_s: Annotated[float, Field(gt=0, le=3600)] | None = None
     """Seconds after which a sample of a pod does not count any more."""

@@ -18,6 +18,7 @@ from moorage_cli.control_plane.toolchains import Toolchain, target_platform, too
 
 ASSETS_VARIABLE: Final = "KUBEBUILDER_ASSETS"
 DOWNLOADED: Final = "release"
+UNPACKED: Final = "package"
 
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)\.\d+")
 _VERSION_ARGUMENTS: Final = {
@@ -90,9 +91,10 @@ def cache_directory(toolchain: Toolchain) -> Path:
 
 
 def cached_builds(toolchain: Toolchain) -> Iterable[Path]:
-    """Folders that may hold programs: the release, this Go's build, any Go's when there is none."""
+    """Folders that may hold programs: what was unpacked, this Go's build, any's without Go."""
     cache = cache_directory(toolchain)
     yield cache / DOWNLOADED
+    yield cache / UNPACKED
     version = go_version()
     if version is not None:
         yield cache / version
@@ -123,6 +125,8 @@ def _version_fits(program: str, path: Path, toolchain: Toolchain) -> bool:
     if version is None:
         return False
     major, minor = int(version[1]), int(version[2])
+    if toolchain.oldest is not None:
+        return (major, minor) >= toolchain.oldest
     wanted_major, wanted_minor = (int(part) for part in toolchain.minor.split("."))
     skew = 1 if program == "kubectl" else 0  # the skew that Kubernetes supports
     return major == wanted_major and abs(minor - wanted_minor) <= skew

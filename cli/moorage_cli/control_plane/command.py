@@ -13,7 +13,7 @@ import typer
 from moorage_cli.control_plane.binaries import Binaries
 from moorage_cli.control_plane.download import Hosts
 from moorage_cli.control_plane.errors import ComponentFailedError
-from moorage_cli.control_plane.obtain import obtain_binaries, obtain_helm
+from moorage_cli.control_plane.obtain import obtain_binaries, obtain_helm, obtain_prometheus
 from moorage_cli.control_plane.plane import ControlPlane
 from moorage_cli.control_plane.progress import shown_progress
 from moorage_cli.control_plane.scheduler_config import SchedulerConfig
@@ -40,11 +40,17 @@ def build(
     ] = DEFAULT_MINOR,
     download: Download = True,
     helm: Annotated[bool, typer.Option(help="Get helm, too, which renders the chart.")] = False,
+    prometheus: Annotated[
+        bool, typer.Option(help="Get prometheus, too, which scaling can read from.")
+    ] = False,
 ) -> None:
     """Get all programs into the cache: found, downloaded, or built from Go modules."""
     if helm:
         with shown_progress() as report:
             typer.echo(f"helm {obtain_helm(report, Hosts() if download else None)}")
+    if prometheus:
+        with shown_progress() as report:
+            typer.echo(f"prometheus {obtain_prometheus(report)}")
     for minor in filter(None, minors.replace(" ", "").split(",")):
         for program, path in _obtain(minor, download=download).paths.items():
             typer.echo(f"{minor} {program} {path}")

@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 
 from moorage_cli.control_plane.binaries import (
     DOWNLOADED,
+    UNPACKED,
     Binaries,
     cache_directory,
     find_binaries,
@@ -19,8 +20,14 @@ from moorage_cli.control_plane.binaries import (
 from moorage_cli.control_plane.build import build_programs
 from moorage_cli.control_plane.download import Hosts, download_programs
 from moorage_cli.control_plane.errors import BuildFailedError
+from moorage_cli.control_plane.package import unpack_package
 from moorage_cli.control_plane.progress import Report
-from moorage_cli.control_plane.toolchains import Toolchain, helm_toolchain, toolchains
+from moorage_cli.control_plane.toolchains import (
+    Toolchain,
+    helm_toolchain,
+    prometheus_toolchain,
+    toolchains,
+)
 
 _LOCK_DEADLINE_S: Final = 3_600.0
 
@@ -77,6 +84,18 @@ def obtain_helm(report: Report, hosts: Hosts | None = Hosts()) -> Path:  # noqa:
     return obtain_programs(helm_toolchain(), report, hosts)["helm"]
 
 
+def obtain_prometheus(report: Report) -> Path:
+    """The prometheus program: installed, of the system's package, or built.
+
+    Args:
+        report: told what is going on while it takes long.
+
+    Raises:
+        BuildFailedError: when it can be had in no way.
+    """
+    return obtain_programs(prometheus_toolchain(), report, None)["prometheus"]
+
+
 def _obtain(toolchain: Toolchain, report: Report, hosts: Hosts | None, *, exact: bool) -> None:
     cache = cache_directory(toolchain)
     try:
@@ -99,6 +118,8 @@ def _obtain(toolchain: Toolchain, report: Report, hosts: Hosts | None, *, exact:
             and toolchain.published
             and download_programs(toolchain, missing, cache / DOWNLOADED, report, hosts)
         ):
+            return
+        if unpack_package(toolchain, missing, cache / UNPACKED, report):
             return
         build_programs(toolchain, missing, cache / (go_version() or "go"), report)
 

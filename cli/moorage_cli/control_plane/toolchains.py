@@ -16,6 +16,7 @@ KUBERNETES_VERSIONS: Final[Mapping[str, str]] = {"1.34": "1.34.10", "1.37": "1.3
 DEFAULT_MINOR: Final = "1.34"
 HELM_VERSION: Final = "3.22.0"
 KIND_VERSION: Final = "0.33.0"
+PROMETHEUS_VERSION: Final = "3.9.1"
 
 _MODULES: Final = Path(__file__).parent / "toolchain"
 _STAMP: Final = "k8s.io/component-base/version"
@@ -38,7 +39,9 @@ class Toolchain:
         packages: program name to the Go package of its ``main``.
         linker_flags: passed to ``go build -ldflags``.
         build_time: how long a cold build takes on two cores, for the waiting user.
-        published: whether the project publishes built programs.
+        published: whether the project publishes built programs for download here.
+        oldest: installed programs from this version on will do; ``None``: only this minor's.
+        package: Debian package that has the programs; empty: none that will do.
     """
 
     project: str
@@ -48,6 +51,8 @@ class Toolchain:
     linker_flags: str
     build_time: str
     published: bool = True
+    oldest: tuple[int, int] | None = None
+    package: str = ""
 
     @property
     def minor(self) -> str:
@@ -124,6 +129,21 @@ def helm_toolchain() -> Toolchain:
             ["-s -w", *(f"-X {module}/{name}={value}" for name, value in stamps.items())]
         ),
         build_time="2 to 4 minutes",
+    )
+
+
+def prometheus_toolchain() -> Toolchain:
+    """The toolchain of Prometheus, which scrapes what scaling reads; without its web pages."""
+    return Toolchain(
+        project="prometheus",
+        version=PROMETHEUS_VERSION,
+        module=_MODULES / "prometheus",
+        packages={"prometheus": "github.com/prometheus/prometheus/cmd/prometheus"},
+        linker_flags=f"-s -w -X github.com/prometheus/common/version.Version={PROMETHEUS_VERSION}",
+        build_time="5 to 10 minutes",
+        published=False,
+        oldest=(2, 40),
+        package="prometheus",
     )
 
 

@@ -50,7 +50,9 @@ def _endpoint(item: PodObject) -> Endpoint | None:
         return None
     path = item.metadata.annotations.get(PATH_ANNOTATION, "/metrics")
     path = path if path.startswith("/") else f"/{path}"
-    return Endpoint(item.metadata.uid, item.status.pod_ip, port, path)
+    meta = item.metadata
+    since_s = meta.creation_timestamp.timestamp() if meta.creation_timestamp else 0.0
+    return Endpoint(meta.uid, item.status.pod_ip, port, path, meta.namespace, meta.name, since_s)
 
 
 def _port(item: PodObject) -> int | None:

@@ -55,6 +55,11 @@ from moorage_policies.types import Decision, IntArray
 class Source(Protocol):
     """Where samples come from."""
 
+    @property
+    def advice(self) -> str:
+        """What to look at when too few pods can be read."""
+        ...
+
     async def fetch(
         self, endpoints: Sequence[Endpoint], profile: MetricProfile
     ) -> dict[str, PodSample]:
@@ -354,7 +359,8 @@ class ScalingService:
                     "scaling.scaled", pool="/".join(turn.key), why=turn.decision.reason
                 )
         shown = {} if turn.acts else {t.role: t.replicas for t in targets.roles}
-        note = ScalingNote(_findings(turn), shown, turn.floors, history)
+        findings = _findings(turn, self._scraper.advice)
+        note = ScalingNote(findings, shown, turn.floors, history)
         self._view.note_scaling(turn.key, note)
 
     def _remember(self, turn: _Turn) -> None:
@@ -391,11 +397,11 @@ def _scales(pool: GPUInferencePool) -> bool:
     return scaling is not None and scaling.mode == "Internal" and pool.spec.actuation != "Off"
 
 
-def _findings(turn: _Turn) -> tuple[Finding, ...]:
+def _findings(turn: _Turn, advice: str) -> tuple[Finding, ...]:
     """Return the conditions; their words change only when something else is the matter."""
     if turn.blind:
         why = "; ".join(f"role {role}: {text}" for role, text in sorted(turn.blind.items()))
-        text = f"{why}; nothing is scaled in; check that the pods show metrics and can be reached"
+        text = f"{why}; nothing is scaled in; {advice}"
         fresh = Finding(METRICS_FRESH, holds=False, reason="Blind", message=text)
     else:
         fresh = Finding(

@@ -64,6 +64,8 @@ class SampleBook:
         for uid, sample in samples.items():
             before = self.pairs.get(uid)
             last = before[1] if before else sample
+            if before and sample.at_s <= last.at_s:
+                continue  # Prometheus has nothing newer yet
             same = (last.values, last.buckets) == (sample.values, sample.buckets)
             changed_s = last.changed_s if before and same else sample.at_s
             self.pairs[uid] = (last, replace(sample, changed_s=changed_s))

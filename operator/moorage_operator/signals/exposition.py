@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -31,6 +32,17 @@ def read_exposition(text: str, uid: str, at_s: float, profile: MetricProfile) ->
                     values[sample.name] += sample.value
     except (ValueError, KeyError, IndexError) as error:
         raise UnavailableError(f"its metrics cannot be parsed: {error}") from error
+    return make_sample(uid, at_s, values, buckets, profile)
+
+
+def make_sample(
+    uid: str,
+    at_s: float,
+    values: Mapping[str, float],
+    buckets: Mapping[str, Mapping[float, float]],
+    profile: MetricProfile,
+) -> PodSample:
+    """Return the sample of a pod from its numbers by the engine's names."""
     return PodSample(
         uid,
         at_s,
@@ -52,7 +64,7 @@ def _first(names: tuple[str, ...], found: object) -> str:
     return next((name for name in names if name in found), "")  # type: ignore[operator]
 
 
-def _to_buckets(counts: dict[float, float]) -> Buckets:
+def _to_buckets(counts: Mapping[float, float]) -> Buckets:
     return tuple(sorted(counts.items()))
 
 

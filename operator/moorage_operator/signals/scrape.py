@@ -20,12 +20,25 @@ OK = 200
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a pod shows its metrics."""
+    """Where a pod shows its metrics, and by which names Prometheus knows it.
+
+    Args:
+        uid: of the pod.
+        host: its address.
+        port: of its metrics.
+        path: of its metrics.
+        namespace: of the pod.
+        pod: its name, which a dead pod may have had before it.
+        since_s: when it was made, Unix seconds.
+    """
 
     uid: str
     host: str
     port: int
     path: str = "/metrics"
+    namespace: str = ""
+    pod: str = ""
+    since_s: float = 0.0
 
     @property
     def url(self) -> str:
@@ -37,10 +50,14 @@ class Endpoint:
 class Scraper:
     """Fetches samples; pods that do not answer in time are left out.
 
+    ``advice`` tells what to look at when too few can be read.
+
     Args:
         now_s: Unix seconds.
         timeout_s: how long one pod may take.
     """
+
+    advice = "check that the pods show metrics and can be reached"
 
     def __init__(self, now_s: Callable[[], float], *, timeout_s: float) -> None:
         self._now_s = now_s

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from moorage_cli.control_plane.binaries import (
     DOWNLOADED,
+    UNPACKED,
     cache_directory,
     find_binaries,
     find_programs,
@@ -23,11 +25,12 @@ from moorage_cli.control_plane.errors import (
     MissingBinariesError,
     UnknownMinorError,
 )
-from moorage_cli.control_plane.obtain import obtain_binaries, obtain_helm
+from moorage_cli.control_plane.obtain import obtain_binaries, obtain_helm, obtain_prometheus
 from moorage_cli.control_plane.toolchains import (
     KUBERNETES_VERSIONS,
     Toolchain,
     helm_toolchain,
+    prometheus_toolchain,
     target_platform,
     toolchains,
 )
@@ -353,3 +356,54 @@ def test_an_unreachable_host_falls_back_to_building(go_log: Path) -> None:
 )
 def test_published_checksums(document: str, expected: str | None) -> None:
     assert published_sha256(document, "file") == expected
+
+
+PROMETHEUS = prometheus_toolchain()
+
+
+def offer_package(tmp_path: Path, made: str) -> None:
+    """Put an apt-get and a dpkg-deb on PATH that know a package with this program."""
+    folder = tmp_path / "bin"
+    for name, script in (
+        ("apt-get", '[ "$1 $3" = "download prometheus" ] && : > prometheus_1_any.deb'),
+        ("dpkg-deb", f"mkdir -p $3/usr/bin; cd $3/usr/bin; : > {made}; chmod +x {made}"),
+    ):
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    mkdir = shutil.which("mkdir", path="/bin:/usr/bin")
+    assert mkdir is not None
+    (folder / "mkdir").symlink_to(mkdir)
+
+
+def test_prometheus_is_taken_from_the_systems_package(tmp_path: Path, go_log: Path) -> None:
+    offer_package(tmp_path, "prometheus")
+    path = obtain_prometheus(ignore)
+    assert path.parent == cache_directory(PROMETHEUS) / UNPACKED
+    assert [file.name for file in path.parent.iterdir()] == ["prometheus"]
+    assert go_log.read_text() == ""
+
+
+@pytest.mark.parametrize("has_package", [True, False], ids=["package-lacks-it", "no-package"])
+def test_prometheus_is_built_where_no_package_has_it(
+    tmp_path: Path, go_log: Path, has_package: bool
+) -> None:
+    if has_package:
+        offer_package(tmp_path, "promtool")
+    path = obtain_prometheus(ignore)
+    assert path.is_relative_to(cache_directory(PROMETHEUS))
+    assert "github.com/prometheus/prometheus/cmd/prometheus" in go_log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("says", "counts"),
+    [
+        pytest.param("prometheus, version 2.42.0+ds (branch: x)", True, id="old-enough-to-know"),
+        pytest.param("prometheus, version 4.1.0", True, id="newer"),
+        pytest.param("prometheus, version 2.39.1", False, id="too-old"),
+    ],
+)
+def test_an_installed_prometheus_counts_from_a_version_on(
+    tmp_path: Path, says: str, counts: bool
+) -> None:
+    fake_program(tmp_path / "bin", "prometheus", says)
+    assert bool(find_programs(PROMETHEUS)) == counts

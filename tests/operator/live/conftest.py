@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from moorage_cli.control_plane import ControlPlane, NodeSpec
+from moorage_cli.control_plane.obtain import obtain_prometheus
+from moorage_cli.control_plane.ports import free_ports
+from moorage_cli.control_plane.processes import ProcessGroup, wait_until
 from moorage_cli.control_plane.simulated_nodes import A100, H100
 from moorage_cli.installation import OPERATOR, Installation
 from moorage_crds.names import ApiResource
 
 Json = dict[str, Any]
+EXPOSITION = "text/plain; version=0.0.4"
 QUICK = {
     "MOORAGE_OPERATOR_PATIENCE_S": "2",
     "MOORAGE_OPERATOR_SPACING_MS": "100",
@@ -116,3 +125,115 @@ def team(site: Site, request: pytest.FixtureRequest) -> Iterator[str]:
     site.plane.kubectl("delete", "deploy", "--all", "-n", name, "--ignore-not-found")
     site.eventually(lambda: not site.list("pods", name), why="the pods are gone")
     site.plane.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def until() -> Callable[..., Any]:
+    """Return the first truthy value of a look, asked until a deadline."""
+
+    def look_until(look: Callable[[], Any], what: str, within_s: float = 30.0) -> Any:
+        ends_s = time.monotonic() + within_s
+        while not (said := look()):
+            assert time.monotonic() < ends_s, f"not within {within_s} s: {what} (last: {said!r})"
+            time.sleep(0.2)
+        return said
+
+    return look_until
+
+
+class Served:
+    """A page that a function writes anew for each request."""
+
+    def __init__(self, write: Callable[[], str], content_type: str) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = write().encode()
+                self.send_response(200)
+                self.send_header("Content-Type", content_type)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Stay silent."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._open = True
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            self._server.shutdown()
+            self._server.server_close()
+
+
+@pytest.fixture
+def serve_text() -> Iterator[Callable[..., Served]]:
+    """Serve what a function writes on a port of its own."""
+    served: list[Served] = []
+
+    def serve(write: Callable[[], str], content_type: str = EXPOSITION) -> Served:
+        served.append(Served(write, content_type))
+        return served[-1]
+
+    yield serve
+    for page in served:
+        page.close()
+
+
+class RunningPrometheus:
+    """A real Prometheus with a configuration of the test's."""
+
+    def __init__(self, directory: Path, config: Json) -> None:
+        self._processes = ProcessGroup(directory, remove_directory=False)
+        self._directory = directory
+        (self._port,) = free_ports(1)
+        self.url = f"http://127.0.0.1:{self._port}"
+        (directory / "prometheus.yml").write_text(json.dumps(config))
+        self.start()
+
+    def start(self) -> None:
+        program = obtain_prometheus(lambda _step, _detail: None)
+        command = [
+            str(program),
+            "--config.file=prometheus.yml",
+            "--storage.tsdb.path=data",
+            f"--web.listen-address=127.0.0.1:{self._port}",
+        ]
+        running = self._processes.spawn("prometheus", command)
+        wait_until(self._is_ready, "Prometheus is ready", deadline_s=30.0, component=running)
+
+    def kill(self) -> None:
+        self._processes.kill("prometheus")
+
+    def close(self) -> None:
+        self._processes.close()
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=2.0) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+@pytest.fixture
+def start_prometheus(tmp_path: Path) -> Iterator[Callable[[Json], RunningPrometheus]]:
+    """Start a real Prometheus; it ends with the test."""
+    running: list[RunningPrometheus] = []
+
+    def start(config: Json) -> RunningPrometheus:
+        directory = tmp_path / f"prometheus-{len(running)}"
+        directory.mkdir()
+        running.append(RunningPrometheus(directory, config))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.close()

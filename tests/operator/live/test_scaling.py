@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import signal
 import subprocess
 import threading
 import time
@@ -286,6 +287,60 @@ def test_no_replica_is_lost_when_the_metrics_stop(
         "nothing is lost while nothing is seen",
         12.0,
     )
+
+
+def _target(pod: Json) -> Json:
+    meta = pod["metadata"]
+    port = meta["annotations"]["prometheus.io/port"]
+    labels = {"namespace": meta["namespace"], "pod": meta["name"]}
+    return {"targets": [f"127.0.0.1:{port}"], "labels": labels}
+
+
+@pytest.fixture
+def prometheus(
+    arena: tuple[ControlPlane, Installation],
+    start_prometheus: Callable[[Json], Any],
+    serve_text: Callable[..., Any],
+) -> Iterator[Any]:
+    """A real Prometheus that is told the pods of all namespaces, and an operator that reads it."""
+    plane, installation = arena
+
+    def targets() -> str:
+        return json.dumps([_target(p) for p in plane.api.get("/api/v1/pods")["items"]])
+
+    page = f"http://127.0.0.1:{serve_text(targets, 'application/json').port}"
+    discovery = [{"url": page, "refresh_interval": "1s"}]
+    pods = {"job_name": "pods", "http_sd_configs": discovery}
+    running = start_prometheus({"global": {"scrape_interval": "1s"}, "scrape_configs": [pods]})
+    installation.stop(OPERATOR, signal.SIGTERM)
+    installation.start_operator(**SETTINGS, MOORAGE_OPERATOR_METRICS_URL=running.url)
+    yield running
+    installation.stop(OPERATOR, signal.SIGTERM)
+    installation.start_operator(**SETTINGS)
+
+
+def test_no_replica_is_lost_when_prometheus_stops_at_any_load(
+    site: Site, make: Make, prometheus: Any
+) -> None:
+    site.apply(make())
+    site.eventually(lambda: site.ready("decode") == 2, "the pool runs")
+    for tokens_per_s, carried in ((0.0, 1), (150.0, 2), (550.0, 6)):
+        site.engines["decode"].tokens_per_s = tokens_per_s
+        site.eventually(lambda least=carried: site.ready("decode") >= least, "it is carried")
+        site.eventually(lambda: site.condition("MetricsFresh").get("status") == "True", "seen")
+        prometheus.kill()
+        site.eventually(
+            lambda: site.condition("MetricsFresh").get("reason") == "Blind", "it is told"
+        )
+        before = site.counts()
+        site.stays(
+            lambda least=before: all(a >= b for a, b in zip(site.counts(), least, strict=True)),
+            "nothing is lost while nothing is seen",
+            5.0,
+        )
+        prometheus.start()
+    site.engines["decode"].tokens_per_s = 0.0
+    site.eventually(lambda: site.counts()[1] < 6, "and it shrinks when it is seen again")
 
 
 def test_no_traffic_falls_to_the_least(site: Site, make: Make) -> None:
