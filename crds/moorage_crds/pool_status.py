@@ -62,6 +62,8 @@ class RoleStatus(Model):
     """Replicas that the role should have now."""
     recommended: Replicas | None = None
     """Replicas that scaling would ask for, where actuation is Recommend."""
+    resting: Replicas | None = None
+    """Replicas that are out of the Service before they go or return; absent: none."""
     placed: Replicas = 0
     """Replicas whose pods all have a node."""
     ready: Replicas = 0

@@ -92,6 +92,9 @@ class OperatorConfig(BaseSettings):
     """Time between two decisions about the replicas of pools that scale, seconds."""
     scaling_in_window_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
     """How long a replica was not needed before it goes, seconds; the start-up time if longer."""
+    scaling_observe_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+    """How long a replica that is not needed stays out of the Service and is watched before it goes,
+    seconds; it returns at once when a latency misses its target. 0: it goes at once."""
     scaling_idle_s: Annotated[float, Field(ge=0, le=86_400)] = 300.0
     """How long a pool has no load at all before it falls to its bounds, seconds."""
     metrics_url: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""

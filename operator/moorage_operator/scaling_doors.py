@@ -36,6 +36,7 @@ def build_scaling(
         config.metrics_warm_up_s,
         config.scaling_in_window_s,
         config.scaling_idle_s,
+        config.scaling_observe_s,
     )
     return ScalingService(
         view,

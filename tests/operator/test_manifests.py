@@ -118,6 +118,7 @@ def test_pods_get_scheduler_devices_and_class(new_pool: Make) -> None:
         "moorage.dev/pool": "llama",
         "moorage.dev/role": "server",
         "moorage.dev/accelerator-class": "H100-80GB",
+        "moorage.dev/serving": "true",
     }
 
 
@@ -217,6 +218,6 @@ def test_the_service_has_no_address_and_lists_named_ports(new_pool: Make, new_ro
     service = build_service(pool, [template])
     assert service.spec == {
         "clusterIP": "None",
-        "selector": {"moorage.dev/pool": "llama"},
+        "selector": {"moorage.dev/pool": "llama", "moorage.dev/serving": "true"},
         "ports": [{"name": "http", "port": 8000, "targetPort": 8000, "protocol": "TCP"}],
     }

@@ -68,6 +68,7 @@ class Site:
         self.engines = Engines()
         self.events: list[str] = []
         self.metrics = Metrics()
+        self.observe_s = 0.0
         self.restart()
 
     def restart(self) -> None:
@@ -81,20 +82,31 @@ class Site:
         acts = ScalingActs(
             bench.view, writer, bench.api, lambda: bench.leads, lambda _verb, _kind: None, tell
         )
-        acts._mark_leavers = self._mark  # type: ignore[method-assign]
+        acts._mark = self._mark  # type: ignore[method-assign]
         self.service = ScalingService(
             bench.view,
             self.engines,  # type: ignore[arg-type]
             acts,
             lambda: bench.now_s,
-            ScalingSettings(TICK_S, 45.0, 0.0),
+            ScalingSettings(TICK_S, 45.0, 0.0, observe_s=self.observe_s),
             patience_s=15.0,
             metrics=self.metrics,
             reporter=type("Silent", (), {"report": lambda *_, **__: None})(),
         )
 
-    async def _mark(self, *_: Any) -> None:
-        """Pods of the bench are no objects of its API."""
+    async def _mark(self, pod: Any, annotations: Json, labels: Json) -> None:
+        """Mark a pod of the bench, which is no object of its API."""
+        for live in self.bench.pods.values():
+            if live["metadata"]["uid"] == pod.uid:
+                meta = live["metadata"]  # its maps are the template's
+                marks = {**meta.get("annotations", {}), **annotations}
+                meta["annotations"] = {name: text for name, text in marks.items() if text}
+                meta["labels"] = {**meta["labels"], **labels}
+
+    def resting(self) -> list[str]:
+        """Return the names of the pods that are out of the Service."""
+        pods = self.bench.pods.items()
+        return [n for n, p in pods if p["metadata"]["labels"]["moorage.dev/serving"] == "false"]
 
     def run_pods(self) -> None:
         import datetime as dt
@@ -243,6 +255,52 @@ async def test_only_what_has_a_place_is_asked_for(site: Site, new: Any) -> None:
     assert sum(site.counts()) == 12
     limited = site.bench.condition("ScalingLimited")
     assert (limited["status"], limited["reason"]) == ("True", "NoPlace")
+
+
+async def rest_some(site: Site, new: Any) -> int:
+    """Let the load fall until a replica of decode rests; return how many there are."""
+    site.observe_s = 600.0
+    site.restart()
+    await new()
+    site.engines.tokens_per_s = 600.0
+    await site.tick(4)
+    before = site.count("decode")
+    site.engines.tokens_per_s = 250.0
+    for _ in range(40):
+        await site.tick()
+        if site.resting():
+            return before
+    raise AssertionError("nobody rests")
+
+
+async def test_a_replica_that_is_not_needed_leaves_the_service_first(site: Site, new: Any) -> None:
+    before = await rest_some(site, new)
+    assert site.count("decode") == before
+    status = site.bench.pool()["status"]["roles"]["decode"]
+    assert status["resting"] == len(site.resting())
+    site.observe_s = 15.0
+    site.restart()  # a new process goes on from what the pods say
+    await site.tick(3)
+    assert site.count("decode") < before
+
+
+async def test_one_that_is_missed_serves_again_at_once(site: Site, new: Any) -> None:
+    before = await rest_some(site, new)
+    site.engines.tokens_per_s = 100.0 * before
+    await site.tick(3)
+    assert site.resting() == []
+    assert site.count("decode") >= before
+    assert "resting" not in site.bench.pool()["status"]["roles"]["decode"]
+
+
+async def test_nobody_stays_out_of_the_service_of_a_pool_that_is_not_scaled(
+    site: Site, new: Any
+) -> None:
+    await rest_some(site, new)
+    path = POOLS.path(NS, "llama")
+    site.bench.api.edit(path, lambda pool: pool["spec"].update(actuation="Off"))
+    await site.tick(2)
+    assert site.resting() == []
 
 
 async def test_pending_lets_a_node_autoscaler_see_the_demand(site: Site, new: Any) -> None:

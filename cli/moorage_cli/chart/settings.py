@@ -143,6 +143,9 @@ class OperatorSettings(Block):
     scaling_in_window_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
     """Seconds for which a replica was not needed before it goes; the start-up time if longer."""
 
+    scaling_observe_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
+    """Seconds that a replica that is not needed is out of the Service and watched."""
+
     scaling_idle_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
     """Seconds without any load after which a pool falls to its bounds."""
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from moorage_crds.names import DISRUPTION_BUDGETS, ROLES, SERVICES, role_object_name
+from moorage_crds.names import (
+    DISRUPTION_BUDGETS,
+    ROLES,
+    SERVICES,
+    SERVING_LABEL,
+    role_object_name,
+)
 from moorage_crds.pool import GPUInferencePool, Role
 from moorage_operator.manifests.names import (
     POOL_REPLICAS_ANNOTATION,
@@ -16,13 +22,13 @@ from moorage_operator.manifests.templates import Json
 
 
 def build_service(pool: GPUInferencePool, templates: Iterable[Json]) -> Manifest:
-    """Return the headless Service of the pool: one name that resolves to all ready pods.
+    """Return the headless Service of the pool: one name that resolves to all ready pods that serve.
 
     It lists the named ports of the templates, so that its EndpointSlices carry them; a name that
     two templates give to different ports keeps the first.
     """
     labels = pool_labels(pool.metadata.name)
-    spec: Json = {"clusterIP": "None", "selector": labels}
+    spec: Json = {"clusterIP": "None", "selector": {**labels, SERVING_LABEL: "true"}}
     if ports := _named_ports(templates):
         spec["ports"] = ports
     return Manifest(SERVICES, owned_metadata(pool, pool.metadata.name, labels), spec)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from moorage_crds.convert import to_pod
-from moorage_crds.names import POOL_LABEL, SCHEDULER_NAME
+from moorage_crds.names import POOL_LABEL, SCHEDULER_NAME, SERVING_LABEL
 from moorage_crds.objects import PodObject
 from moorage_crds.pool import Accelerator, GPUInferencePool, Role
 from moorage_crds.quantities import to_units
@@ -36,6 +36,7 @@ def build_pod_template(
     meta["labels"] = {
         **meta.get("labels", {}),
         **class_labels(pool.metadata.name, role.name, accelerator.class_),
+        SERVING_LABEL: "true",
     }
     spec: Json = dict(template["spec"])
     spec.setdefault("schedulerName", SCHEDULER_NAME)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
+from moorage_crds.names import RESTING_ANNOTATION, SERVING_LABEL
 from moorage_crds.objects import Container, PodObject
 from moorage_operator.signals.scrape import Endpoint
 
@@ -22,11 +24,13 @@ class PodPlace:
         endpoint: where its metrics are, ``None`` while it has no address.
         ready_s: since when it serves, Unix seconds, ``None`` while it does not.
         start_up_s: how long it took to serve, ``None`` while unknown.
+        resting_s: since when it is out of the Service, Unix seconds, ``None`` while it is in.
     """
 
     endpoint: Endpoint | None
     ready_s: float | None
     start_up_s: float | None
+    resting_s: float | None = None
 
 
 def read_place(item: PodObject) -> PodPlace:
@@ -41,7 +45,16 @@ def read_place(item: PodObject) -> PodPlace:
     if ready_s is not None and meta.creation_timestamp is not None:
         took_s = ready_s - meta.creation_timestamp.timestamp()
         start_up_s = took_s if 0.0 <= took_s <= LONGEST_START_S else None
-    return PodPlace(_endpoint(item), ready_s, start_up_s)
+    return PodPlace(_endpoint(item), ready_s, start_up_s, _resting_s(item))
+
+
+def _resting_s(item: PodObject) -> float | None:
+    if item.metadata.labels.get(SERVING_LABEL, "true") != "false":
+        return None
+    try:
+        return datetime.fromisoformat(item.metadata.annotations[RESTING_ANNOTATION]).timestamp()
+    except (KeyError, ValueError):
+        return 0.0  # somebody else took it out, or spoilt the time: long ago
 
 
 def _endpoint(item: PodObject) -> Endpoint | None:

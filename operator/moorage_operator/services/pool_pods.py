@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from moorage_crds.convert import to_pod
-from moorage_crds.names import ACCELERATOR_CLASS_LABEL, POOL_LABEL, ROLE_LABEL
+from moorage_crds.names import (
+    ACCELERATOR_CLASS_LABEL,
+    POOL_LABEL,
+    ROLE_LABEL,
+    SERVING_LABEL,
+)
 from moorage_crds.objects import PodObject
 from moorage_operator.manifests.names import LWS_GROUP_INDEX_LABEL, LWS_WORKER_INDEX_LABEL
 from moorage_operator.services.pod_places import PodPlace, read_place
@@ -21,6 +26,7 @@ _LABELS = (
     ACCELERATOR_CLASS_LABEL,
     LWS_GROUP_INDEX_LABEL,
     LWS_WORKER_INDEX_LABEL,
+    SERVING_LABEL,
 )
 _MESSAGE_LIMIT = 500
 _NO_PODS: Mapping[str, Pod] = {}
@@ -61,6 +67,15 @@ class PoolPods:
     def of(self, key: PoolKey) -> tuple[Pod, ...]:
         """Return the live pods of a pool, finished ones left out."""
         return tuple(self._by_pool.get(key, _NO_PODS).values())
+
+    def resting_of(self, pods: Iterable[Pod]) -> dict[str, float]:
+        """Return since when those among the pods that are out of the Service are, by UID."""
+        found = {}
+        for pod in pods:
+            place = self.places.get(pod.uid)
+            if place is not None and place.resting_s is not None:
+                found[pod.uid] = place.resting_s
+        return found
 
     def refusals_of(self, pods: Iterable[Pod]) -> Mapping[str, str]:
         """Return what the scheduler says of those among the pods that it refused, by UID."""
@@ -124,7 +139,7 @@ class PoolPods:
             self._reporter.report("pod.unreadable", pod=item.metadata.name, error=str(error))
             return None
         self._note_refusal(pod, item)
-        if place.endpoint is not None:
+        if place.endpoint is not None or place.resting_s is not None:
             self.places[pod.uid] = place
         return pod
 

@@ -80,6 +80,7 @@ class ScalingSettings:
     warm_up_s: float = 30.0
     in_window_s: float = 60.0
     idle_s: float = 300.0
+    observe_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -193,6 +194,7 @@ class ScalingService:
         self._yield_one(turns)
         for turn in turns:
             await self._finish(turn)
+        await self._bring_back({turn.key for turn in turns if turn.acts})
         self._metrics.blind_pools.set(sum(bool(turn.blind) for turn in turns))
 
     def _select(self) -> dict[PoolKey, _Pool]:
@@ -241,7 +243,7 @@ class ScalingService:
         try:
             settings = self._settings
             params = replace(
-                params_of(pool, self.starts, settings.tick_s),
+                params_of(pool, self.starts, settings.tick_s, settings.observe_s),
                 in_window_s=settings.in_window_s,
                 idle_s=settings.idle_s,
             )
@@ -269,6 +271,7 @@ class ScalingService:
             floors,
             stale_s=self._settings.stale_s,
             grown_up=self._grown_up(facts),
+            resting=self._view.pods.resting_of(facts.pods),
         )
         before = held.state
         held.state, decision = step(before, observation, params)
@@ -329,6 +332,13 @@ class ScalingService:
         if turn.acts and turn.priority < short[0].priority:
             turn.decision = _give_up_one(turn, short[0].key)
 
+    async def _bring_back(self, acting: set[PoolKey]) -> None:
+        """Let pods serve again that rest in pools that nobody scales any more."""
+        for key in self._view.pools().keys() - acting:
+            pods = self._view.pods.of(key)
+            resting = self._view.pods.resting_of(pods)
+            await self._acts.bring_back(pod for pod in pods if pod.uid in resting)
+
     async def _finish(self, turn: _Turn) -> None:
         """Write the counts and tell; what fails is tried by the next tick."""
         targets = turn.decision.value
@@ -337,6 +347,9 @@ class ScalingService:
         self._remember(turn)
         for target in sorted(targets.roles, key=lambda t: t.replicas - t.before):
             self._metrics.wanted.labels(*turn.key, target.role).set(target.replicas)
+            if turn.acts:
+                role = next(r for r in turn.pool.spec.roles if r.name == target.role)
+                await self._acts.keep_resting(role, target.resting, turn.facts, turn.memory.book)
             if target.replicas == target.before or not turn.acts:
                 continue
             try:
@@ -360,7 +373,8 @@ class ScalingService:
                 )
         shown = {} if turn.acts else {t.role: t.replicas for t in targets.roles}
         findings = _findings(turn, self._scraper.advice)
-        note = ScalingNote(findings, shown, turn.floors, history)
+        resting = {t.role: t.resting for t in targets.roles if t.resting and turn.acts}
+        note = ScalingNote(findings, shown, turn.floors, history, resting)
         self._view.note_scaling(turn.key, note)
 
     def _remember(self, turn: _Turn) -> None:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Protocol
 
 from moorage_cluster.errors import ApiError
 from moorage_cluster.events import Subject
-from moorage_crds.names import ACCELERATOR_CLASS_LABEL, PODS, POOLS
+from moorage_crds.names import (
+    ACCELERATOR_CLASS_LABEL,
+    PODS,
+    POOLS,
+    RESTING_ANNOTATION,
+    SERVING_LABEL,
+)
 from moorage_crds.pool import GPUInferencePool, Role
 from moorage_operator.manifests.companions import build_role_object
+from moorage_operator.manifests.templates import Json
 from moorage_operator.services.announcing import Tell
 from moorage_operator.services.facts import PoolFacts
 from moorage_operator.services.scaling_reading import SampleBook, role_child
@@ -89,6 +99,31 @@ class ScalingActs:
         await self._tell(subject, "Scaled", text)
         return True
 
+    async def keep_resting(
+        self, role: Role, count: int, facts: PoolFacts, book: SampleBook
+    ) -> None:
+        """Let this many pods of the role be out of the Service; what fails, the next tick tries."""
+        staying = [pod for pod in facts.pods_of(role.name) if not pod.terminating]
+        resting = self._view.pods.resting_of(staying)
+        if count == len(resting):
+            return
+        if count < len(resting):
+            back = sorted(resting, key=resting.__getitem__)[count:]  # who left last returns first
+            await self.bring_back([pod for pod in staying if pod.uid in back])
+            return
+        serving = {pod.uid: pod for pod in staying if pod.uid not in resting}
+        candidates = [_candidate(pod, role, facts, book) for pod in serving.values()]
+        now = datetime.fromtimestamp(facts.now_s, UTC).isoformat(timespec="seconds")
+        marks = {DELETION_COST_ANNOTATION: FIRST_TO_GO, RESTING_ANNOTATION: now}
+        for uid in choose_leavers(candidates, count - len(resting)).value:
+            await self._mark(serving[uid], marks, {SERVING_LABEL: "false"})
+
+    async def bring_back(self, pods: Iterable[Pod]) -> None:
+        """Let the Service send requests to these pods again."""
+        marks = {DELETION_COST_ANNOTATION: None, RESTING_ANNOTATION: None}
+        for pod in pods:
+            await self._mark(pod, marks, {SERVING_LABEL: "true"})
+
     async def _mark_leavers(
         self, role: Role, count: int, facts: PoolFacts, book: SampleBook
     ) -> None:
@@ -96,24 +131,35 @@ class ScalingActs:
         if any(option.nodes_per_replica > 1 for option in role.accelerators):
             return  # sets of groups drop the highest index, whatever a mark says
         pods = {pod.uid: pod for pod in facts.pods_of(role.name) if not pod.terminating}
-        candidates = [_candidate(pod, role, facts, book) for pod in pods.values()]
+        resting = self._view.pods.resting_of(pods.values())
+        candidates = [
+            replace(
+                _candidate(pod, role, facts, book),
+                rested_s=facts.now_s - resting[pod.uid] if pod.uid in resting else 0.0,
+            )
+            for pod in pods.values()
+        ]
         for uid in choose_leavers(candidates, count).value:
-            pod = pods[uid]
-            body = {
-                "metadata": {"uid": uid, "annotations": {DELETION_COST_ANNOTATION: FIRST_TO_GO}}
-            }
-            if not self._leads():
-                return
-            self._count("patch", PODS.kind)
-            try:
-                await self._session.request(
-                    "PATCH",
-                    PODS.path(pod.namespace, pod.name),
-                    body=body,
-                    content_type=_MERGE,
-                )
-            except ApiError:
-                continue
+            if uid not in resting:  # those that rest bear the mark already
+                await self._mark(pods[uid], {DELETION_COST_ANNOTATION: FIRST_TO_GO}, {})
+
+    async def _mark(
+        self, pod: Pod, annotations: Mapping[str, str | None], labels: Mapping[str, str]
+    ) -> None:
+        if not self._leads():
+            return
+        self._count("patch", PODS.kind)
+        metadata: Json = {"uid": pod.uid, "annotations": dict(annotations)}
+        if labels:
+            metadata["labels"] = dict(labels)
+        # a refusal is no harm: the next tick looks again
+        with suppress(ApiError):
+            await self._session.request(
+                "PATCH",
+                PODS.path(pod.namespace, pod.name),
+                body={"metadata": metadata},
+                content_type=_MERGE,
+            )
 
 
 def _candidate(pod: Pod, role: Role, facts: PoolFacts, book: SampleBook) -> Candidate:

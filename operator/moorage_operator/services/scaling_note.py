@@ -32,12 +32,14 @@ class ScalingNote:
         recommended: replicas that scaling would ask for, by role; empty where it acts itself.
         floors: floors that people left, by role.
         history: last changes, newest first.
+        resting: replicas out of the Service before they go or return, by role.
     """
 
     findings: tuple[Finding, ...] = ()
     recommended: Mapping[str, int] = field(default_factory=dict)
     floors: Mapping[str, ManualFloor] = field(default_factory=dict)
     history: tuple[Json, ...] = ()
+    resting: Mapping[str, int] = field(default_factory=dict)
 
 
 def note_of(pool: GPUInferencePool) -> ScalingNote:
@@ -54,7 +56,10 @@ def note_of(pool: GPUInferencePool) -> ScalingNote:
         if role.recommended is not None
     }
     history = tuple(to_entry(event) for event in status.scaling_history)
-    return ScalingNote(findings, recommended, {}, history)
+    resting = {
+        name: role.resting for name, role in status.roles.items() if role.resting is not None
+    }
+    return ScalingNote(findings, recommended, {}, history, resting)
 
 
 def to_entry(event: ScalingEvent) -> Json:

@@ -51,7 +51,9 @@ class StartUps:
         return {key: median(held.values()) for key, held in self._seen.items()}
 
 
-def params_of(pool: GPUInferencePool, starts: StartUps, tick_s: float) -> Params:
+def params_of(
+    pool: GPUInferencePool, starts: StartUps, tick_s: float, observe_s: float = 0.0
+) -> Params:
     """Return the parameters of a pool under Internal scaling.
 
     Raises:
@@ -71,6 +73,7 @@ def params_of(pool: GPUInferencePool, starts: StartUps, tick_s: float) -> Params
             roles[bound.role].accelerators[0].gpus_per_replica,
             starts.expect_s(pool.spec.model.name, roles[bound.role].accelerators[0].class_),
             guard=_guard_of(pool, roles[bound.role]),
+            observe_s=0.0 if _is_grouped(roles[bound.role]) else observe_s,
         )
         for bound in scaling.bounds
     )
@@ -137,6 +140,11 @@ def manual_floor_s(scaling: Scaling) -> float:
     """Return how long a manual scale holds."""
     said = scaling.manual_floor_seconds
     return MANUAL_FLOOR_S if said is None else float(said)
+
+
+def _is_grouped(role: Role) -> bool:
+    """Return whether a replica has several pods: such sets drop the highest index, no other."""
+    return any(option.nodes_per_replica > 1 for option in role.accelerators)
 
 
 def _guard_of(pool: GPUInferencePool, role: Role) -> str:

@@ -94,6 +94,7 @@ def observe(
     *,
     stale_s: float,
     grown_up: frozenset[str],
+    resting: Mapping[str, float],
 ) -> tuple[Observation, dict[str, str]]:
     """Return what is seen of the pool, and why roles are blind, by role.
 
@@ -105,13 +106,14 @@ def observe(
         floors: floors that people left.
         stale_s: age above which a sample does not count.
         grown_up: pods that should have two samples by now, by UID.
+        resting: since when pods are out of the Service, by UID.
     """
     roles = {role.name: role for role in pool.spec.roles}
     readings: list[RoleReading] = []
     blind: dict[str, str] = {}
     for role in params.roles:
         seen, why = _read(
-            pool, roles[role.role], facts, params, role.guard, book, stale_s, grown_up
+            pool, roles[role.role], facts, params, role.guard, book, stale_s, grown_up, resting
         )
         readings.append(seen)
         if why:
@@ -175,6 +177,7 @@ def _read(
     book: SampleBook,
     stale_s: float,
     grown_up: frozenset[str],
+    resting: Mapping[str, float],
 ) -> tuple[RoleReading, str]:
     child = role_child(pool, role.name, facts)
     counts = [
@@ -199,6 +202,7 @@ def _read(
         params.ttft_target_s,
         params.itl_target_s,
         sum(pod.uid in grown_up for pod in pods),
+        tuple(sorted(resting[p.uid] for p in pods if p.uid in resting and not p.terminating)),
     )
     return read_role(known, pairs, facts.now_s, stale_s=stale_s)
 

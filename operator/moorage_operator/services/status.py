@@ -87,11 +87,7 @@ def write_pool_status(verdict: Verdict, now: str) -> Json:
         "roles": {
             p.name: {
                 **_role_status(p, role, verdict.facts),
-                **(
-                    {"recommended": note.recommended[p.name]}
-                    if note and p.name in note.recommended
-                    else {}
-                ),
+                **(_of_scaling(note, p.name) if note else {}),
             }
             for p, role in zip(progress, verdict.plan.roles, strict=True)
         },
@@ -150,6 +146,12 @@ def _manual_floor(
     if floor is None:
         return None
     return {"replicas": floor.replicas, "until": to_text(floor.until_s)}
+
+
+def _of_scaling(note: ScalingNote, role: str) -> Json:
+    """Return what scaling has to say of one role."""
+    said = {"recommended": note.recommended.get(role), "resting": note.resting.get(role)}
+    return {name: count for name, count in said.items() if count is not None}
 
 
 def _role_status(progress: RoleProgress, plan: RolePlan, facts: PoolFacts) -> Json:

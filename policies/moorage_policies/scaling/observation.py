@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Sight = Literal["measured", "idle", "blind"]
@@ -29,6 +29,8 @@ class RoleReading:
         peak_ratio: latency of the slowest hundredth that speaks for the role, in targets, ``None``
             when unknown.
         activations: requests that wait for a first replica.
+        resting_s: when each replica that is out of the Service left it, Unix seconds, the oldest
+            first; they count in ``desired`` and ``ready``.
     """
 
     role: str
@@ -42,6 +44,7 @@ class RoleReading:
     itl_s: float | None = None
     peak_ratio: float | None = None
     activations: float = 0.0
+    resting_s: tuple[float, ...] = ()
 
     @property
     def is_credible(self) -> bool:
@@ -53,8 +56,15 @@ class RoleReading:
             self.itl_s,
             self.peak_ratio,
             self.activations,
+            *self.resting_s,
         )
         return all(x is None or (math.isfinite(x) and x >= 0.0) for x in numbers)
+
+    def of_serving(self) -> RoleReading:
+        """Return the reading with those that rest left out of the counts."""
+        rests = len(self.resting_s)
+        desired, ready = max(0, self.desired - rests), max(0, self.ready - rests)
+        return replace(self, desired=desired, ready=ready)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ class RoleParams:
         slots: requests that one replica at its target serves together, for the room that their
             random number takes; 0 where they are not counted.
         guard: latency that speaks for the role.
+        observe_s: how long a replica that is not needed stays out of the Service and is watched
+            before it goes; 0: it goes at once.
     """
 
     role: str
@@ -45,6 +47,7 @@ class RoleParams:
     wait_s: float = 0.0
     slots: float = 0.0
     guard: str = ""
+    observe_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

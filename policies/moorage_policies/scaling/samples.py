@@ -67,6 +67,7 @@ class RoleFacts:
     ttft_target_s: float | None = None
     itl_target_s: float | None = None
     expected: int | None = None
+    resting_s: tuple[float, ...] = ()
 
 
 COVERED_RATIO = 0.5
@@ -116,6 +117,7 @@ def read_role(
             ttft_s=ttft[0],
             itl_s=itl[0],
             peak_ratio=_peak(facts, ttft[1], itl[1]),
+            resting_s=facts.resting_s,
         ),
         "",
     )
@@ -232,4 +234,12 @@ def _peak(facts: RoleFacts, ttft_s: float | None, itl_s: float | None) -> float 
 
 def _bare(facts: RoleFacts, sight: Sight) -> RoleReading:
     load = 0.0 if sight == "idle" and facts.signal is not None else None
-    return RoleReading(facts.role, sight, facts.desired, facts.ready, facts.leaving, load=load)
+    return RoleReading(
+        facts.role,
+        sight,
+        facts.desired,
+        facts.ready,
+        facts.leaving,
+        load=load,
+        resting_s=facts.resting_s,
+    )

@@ -42,6 +42,7 @@ class State:
         guarded_s: when a latency last added replicas, by place of the role.
         busy_s: when any load was last seen, ``None`` before the first tick.
         ticked_s: when the last tick was.
+        seen_s: when no role was blind for the last time, or the first tick.
     """
 
     tracks: tuple[Track, ...] = ()
@@ -49,6 +50,7 @@ class State:
     guarded_s: tuple[float, ...] = ()
     busy_s: float | None = None
     ticked_s: float | None = None
+    seen_s: float | None = None
 
 
 LONG_AGO_S = -1e18

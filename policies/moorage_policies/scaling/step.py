@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 from moorage_policies.errors import BadInputError
 from moorage_policies.scaling.joint import Frame, join
-from moorage_policies.scaling.laws import Wish, remember, wish
+from moorage_policies.scaling.laws import Wish, latency_ratio, remember, wish
 from moorage_policies.scaling.observation import Observation, RoleReading
 from moorage_policies.scaling.params import Params
+from moorage_policies.scaling.resting import Rest, keep_budget, rest
 from moorage_policies.scaling.state import State, begin
 from moorage_policies.scaling.targets import Alternative, RoleTarget, Targets
 from moorage_policies.types import Decision
@@ -25,6 +26,7 @@ class _Tick:
     state: State
     is_blind: bool
     is_idle: bool
+    suffers: bool
 
 
 def step(state: State, observation: Observation, params: Params) -> tuple[State, Decision[Targets]]:
@@ -40,21 +42,28 @@ def step(state: State, observation: Observation, params: Params) -> tuple[State,
     frame = frame_of(params, tick.observation, is_blind=tick.is_blind)
     wished = tuple(_with_floor(tick, place, w) for place, w in enumerate(wishes))
     counts = join(wished, frame)
-    before = tuple(reading.desired for reading in tick.observation.roles)
     limit = _limit(wished, counts, frame)
     if counts is None:
-        counts = before
+        counts = tuple(reading.desired for reading in tick.observation.roles)
+    rests = _rest(tick, observation, counts)
     targets = Targets(
         tuple(
-            RoleTarget(r.role, r.desired, counts[p], w.need, _reason(w, wished[p], counts[p]))
-            for p, (r, w) in enumerate(zip(tick.observation.roles, wishes, strict=True))
+            RoleTarget(
+                r.role,
+                r.desired,
+                rests[p].replicas,
+                w.need,
+                _reason(w, wished[p], counts[p]),
+                rests[p].resting,
+            )
+            for p, (r, w) in enumerate(zip(observation.roles, wishes, strict=True))
         ),
         tuple(_rejected(tick, wishes, wished, counts)),
         tick.is_blind,
         limit,
     )
     inputs = {"observation": observation, "params": params, "state": state}
-    return _remember(tick, wishes, targets), Decision(targets, _summary(targets), inputs)
+    return _remember(tick, wishes, counts), Decision(targets, _summary(targets), inputs)
 
 
 def _look(state: State, observation: Observation, params: Params) -> _Tick:
@@ -62,7 +71,8 @@ def _look(state: State, observation: Observation, params: Params) -> _Tick:
         raise BadInputError("must name the scaled roles in their order", field="observation.roles")
     if len(state.tracks) != len(params.roles):
         state = begin(len(params.roles))
-    readings = tuple(r if r.is_credible else _blinded(r) for r in observation.roles)
+    seen = tuple(reading.of_serving() for reading in observation.roles)
+    readings = tuple(r if r.is_credible else _blinded(r) for r in seen)
     tracks = tuple(
         remember(track, reading, role, params)
         for track, reading, role in zip(state.tracks, readings, params.roles, strict=True)
@@ -73,15 +83,52 @@ def _look(state: State, observation: Observation, params: Params) -> _Tick:
     return _Tick(
         params,
         replace(observation, roles=readings),
-        replace(state, tracks=tracks, busy_s=busy_s, ticked_s=observation.now_s),
+        replace(
+            state,
+            tracks=tracks,
+            busy_s=busy_s,
+            ticked_s=observation.now_s,
+            seen_s=observation.now_s if not is_blind or state.seen_s is None else state.seen_s,
+        ),
         is_blind,
         not is_busy and observation.now_s - busy_s >= params.idle_s,
+        any(
+            (latency_ratio(reading, role, params) or 0.0) > 1.0
+            for reading, role in zip(readings, params.roles, strict=True)
+        ),
     )
+
+
+def _rest(tick: _Tick, observation: Observation, counts: Sequence[int]) -> tuple[Rest, ...]:
+    """Return what becomes of the replicas that do not have to serve."""
+    rests = [
+        rest(
+            reading.desired,
+            count,
+            reading.resting_s,
+            observation.now_s,
+            0.0 if tick.is_idle else role.observe_s,
+            returns=_returns(tick),
+            holds=tick.is_blind,
+        )
+        for reading, role, count in zip(observation.roles, tick.params.roles, counts, strict=True)
+    ]
+    return keep_budget(rests, [role.gpus for role in tick.params.roles], tick.params.max_gpus)
+
+
+def _returns(tick: _Tick) -> bool:
+    """Return whether those that rest serve again: they are missed, or nobody could tell so long."""
+    window_s = max(role.observe_s for role in tick.params.roles)
+    unseen_s = tick.observation.now_s - (tick.state.seen_s or 0.0)
+    return tick.suffers or (tick.is_blind and unseen_s >= window_s)
 
 
 def _blinded(reading: RoleReading) -> RoleReading:
     """Return the reading without the numbers, of which one at least cannot be true."""
-    return RoleReading(reading.role, "blind", reading.desired, reading.ready, reading.leaving)
+    rests = tuple(at_s for at_s in reading.resting_s if math.isfinite(at_s))
+    return RoleReading(
+        reading.role, "blind", reading.desired, reading.ready, reading.leaving, resting_s=rests
+    )
 
 
 def _wish(tick: _Tick, place: int) -> Wish:
@@ -156,7 +203,7 @@ def _reason(found: Wish, wished: int, count: int) -> str:
 def _rejected(
     tick: _Tick, wishes: Sequence[Wish], wished: Sequence[int], counts: tuple[int, ...]
 ) -> list[Alternative]:
-    before = tuple(reading.desired for reading in tick.observation.roles)
+    before = tuple(reading.desired for reading in tick.observation.roles)  # those that serve
     by_load = tuple(w.by_load for w in wishes)
     found = [
         Alternative("hold", before, "the load asks for other counts"),
@@ -167,19 +214,29 @@ def _rejected(
 
 
 def _summary(targets: Targets) -> str:
-    parts = (f"{t.role} {t.before} to {t.replicas} ({t.reason})" for t in targets.roles)
+    parts = (
+        f"{t.role} {t.before} to {t.replicas}"
+        f"{f', {t.resting} out of the Service' if t.resting else ''} ({t.reason})"
+        for t in targets.roles
+    )
     text = f"{targets.verdict}: " + "; ".join(parts)
     return f"{text}; limited by {targets.limit}" if targets.limit else text
 
 
-def _remember(tick: _Tick, wishes: Sequence[Wish], targets: Targets) -> State:
+def _remember(tick: _Tick, wishes: Sequence[Wish], counts: Sequence[int]) -> State:
     now_s, state = tick.observation.now_s, tick.state
+    readings = tick.observation.roles
     grown = tuple(
-        now_s if target.replicas > target.before else since_s
-        for target, since_s in zip(targets.roles, state.grown_s, strict=True)
+        now_s if count > reading.desired else since_s
+        for count, reading, since_s in zip(counts, readings, state.grown_s, strict=True)
+    )
+    # those that had to return are not sent away again before a whole window says so
+    tracks = tuple(
+        replace(track, needs=()) if reading.resting_s and _returns(tick) else track
+        for track, reading in zip(state.tracks, readings, strict=True)
     )
     guarded = tuple(
         now_s if found.guarded else since_s
         for found, since_s in zip(wishes, state.guarded_s, strict=True)
     )
-    return replace(state, grown_s=grown, guarded_s=guarded)
+    return replace(state, tracks=tracks, grown_s=grown, guarded_s=guarded)

@@ -18,6 +18,7 @@ class RoleTarget:
         replicas: replicas that it should have.
         need: replicas that its own load asks for, ``None`` when nothing of its own is measured.
         reason: why, in one sentence.
+        resting: how many of the replicas should be out of the Service.
     """
 
     role: str
@@ -25,6 +26,7 @@ class RoleTarget:
     replicas: int
     need: int | None
     reason: str
+    resting: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ class Candidate:
         kv_ratio: cache in use, a measure of what is warm, ``None`` when unknown.
         running: requests that it serves.
         age_s: time since it started.
+        rested_s: time since it left the Service, 0 while it serves.
     """
 
     uid: str
@@ -33,12 +34,14 @@ class Candidate:
     kv_ratio: float | None = None
     running: float = 0.0
     age_s: float = 0.0
+    rested_s: float = 0.0
 
 
 def choose_leavers(candidates: Sequence[Candidate], count: int) -> Decision[tuple[str, ...]]:
     """Return the replicas whose exit costs least and opens most, the first to go first.
 
-    Those that do not serve yet go first, then those on the worse accelerator class; among equals
+    Those that do not serve yet go first, then those that rested longest, then those on the worse
+    accelerator class; among equals
     the one whose node comes nearest to being empty, then the one that is least warm and least busy,
     then the youngest.
     """
@@ -51,11 +54,12 @@ def choose_leavers(candidates: Sequence[Candidate], count: int) -> Decision[tupl
     return Decision(chosen, "; ".join(texts), {"candidates": tuple(candidates), "count": count})
 
 
-def _rank(candidate: Candidate) -> tuple[bool, int, float, float, float, float, str]:
+def _rank(candidate: Candidate) -> tuple[bool, float, int, float, float, float, float, str]:
     hole = (candidate.free_gpus + candidate.gpus) / max(1, candidate.node_gpus)
     warmth = 0.0 if candidate.kv_ratio is None else round(candidate.kv_ratio, 2)
     return (
         candidate.is_ready,
+        -candidate.rested_s,
         -candidate.class_place,
         -hole,
         warmth,
