@@ -280,7 +280,8 @@ _SIBLINGS = ("peers", "siblings", "replicas", "twins", "copies")
 _BOTH = f"{TARGET}(?:(?:COMMA|AND)+(?:{TARGET}|DET|FILL)){{1,3}}"
 """Two things or more, "this" among them, as the subject of a sentence."""
 _FURTHER = (
-    "(?:(?:COMMA|AND)+(?:ACROSS|IN|DET|SAME|DIFFERENT|OTHER|PER|ONE)*(?:DOMAIN|NODES(?!NAME)))"
+    "(?:(?:COMMA|AND)+(?:ACROSS|IN|DET|SAME|DIFFERENT|OTHER|PER|ONE)*(?:DOMAIN|NODES(?!NAME))"
+    "(?!THAN|OF|WITH|RUNS))"
 )
 """One more domain of a list ("over zones and racks")."""
 _DOMAIN = f"<domain:(?:DOMAIN|NODES|POOL)+{_FURTHER}*>"
