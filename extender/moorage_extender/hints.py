@@ -19,6 +19,7 @@ from moorage_policies.hints import (
     Reading,
     read_hint,
 )
+from moorage_policies.hints.lexicon import lexicon
 from moorage_policies.types import Pod
 
 PoolKey = tuple[str, str]
@@ -160,6 +161,7 @@ class Hints:
 
     async def run(self) -> None:
         """Read what waits, one hint at a time between which verbs are answered."""
+        await asyncio.to_thread(lexicon)  # built here once, so that no verb waits for it
         while True:
             await self._came.wait()
             self._came.clear()

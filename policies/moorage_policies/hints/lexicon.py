@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from itertools import product
 
 from rapidfuzz import process
@@ -62,20 +63,48 @@ def _verb_forms(stem: str) -> list[str]:
     return [stem, f"{stem}s", f"{stem}ed", f"{stem}ing", f"{stem}{last}ed", f"{stem}{last}ing"]
 
 
-LEXICON: dict[Phrase, Meaning] = _build()
-"""Meaning of every phrase, by its words in lower case."""
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """The vocabulary as it is searched.
 
-LONGEST_PHRASE = max(len(words) for words in LEXICON)
-WORDS = frozenset(word for words in LEXICON for word in words)
-"""Every word that some phrase contains."""
+    Args:
+        meanings: meaning of every phrase, by its words in lower case.
+        longest: words of the longest phrase.
+        words: every word that some phrase contains.
+        correctable: words that misspellings are held against, by first letter.
+        doers: those of them for words that end as who does something (a balancer is no balance).
+    """
+
+    meanings: Mapping[Phrase, Meaning]
+    longest: int
+    words: frozenset[str]
+    correctable: Mapping[str, list[str]]
+    doers: Mapping[str, list[str]]
+
+
+@cache
+def lexicon() -> Lexicon:
+    """Return the vocabulary, built for the first hint: it takes 14 MiB, which many never need."""
+    meanings = _build()
+    worth_guessing = _correctable(meanings)
+    doers = {*GPU_FAMILIES, *(word for word in worth_guessing if word.endswith(_DOERS))}
+    return Lexicon(
+        meanings=meanings,
+        longest=max(len(words) for words in meanings),
+        words=frozenset(word for words in meanings for word in words),
+        correctable=_by_letter(worth_guessing),
+        doers=_by_letter(doers),
+    )
+
 
 _ENDINGS = ("s", "es", "d", "ed", "ing", "ly")
 _QUIET_TAGS = {"FILL", "DET"}
+_DOERS = ("er", "or", "ers", "ors")
 
 
-def _correctable() -> list[str]:
+def _correctable(meanings: Mapping[Phrase, Meaning]) -> list[str]:
     """Return the words worth guessing: of short ones only those that mean something alone."""
-    telling = {words for words, (tag, _) in LEXICON.items() if tag not in _QUIET_TAGS}
+    telling = {words for words, (tag, _) in meanings.items() if tag not in _QUIET_TAGS}
     found = {word for words in telling for word in words if len(word) > _MIN_CHARS}
     found |= {words[0] for words in telling if len(words) == 1 and len(words[0]) == _MIN_CHARS}
     return sorted({word for word in found if word.isalpha()}.union(GPU_FAMILIES))
@@ -88,15 +117,9 @@ def _by_letter(words: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
-_CORRECTABLE = _by_letter(_correctable())
-_DOERS = ("er", "or", "ers", "ors")
-_LIKE_DOERS = _by_letter({*GPU_FAMILIES, *(w for w in _correctable() if w.endswith(_DOERS))})
-"""Words of that ending; a balancer is no balance."""
-
-
 def knows(word: str) -> bool:
     """Return whether the word is part of some phrase or plain English."""
-    return word in WORDS or _is_ordinary(word)
+    return word in lexicon().words or _is_ordinary(word)
 
 
 def _is_ordinary(word: str) -> bool:
@@ -115,7 +138,7 @@ def correct(word: str) -> str:
     if len(word) < _MIN_CHARS or not word.isalpha() or knows(word) or word in GPU_FAMILIES:
         return _SHORT_SLIPS.get(word, word)
     doer = len(word) > _MIN_CHARS + 1 and word.endswith(_DOERS)
-    by_letter = _LIKE_DOERS if doer else _CORRECTABLE
+    by_letter = lexicon().doers if doer else lexicon().correctable
     candidates = [text for letter in {word[0], word[1]} for text in by_letter.get(letter, ())]
     allowed = 2 if len(word) >= _TWO_ERRORS_CHARS else 1
     found = process.extract(

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from moorage_policies.hints.lexicon import LEXICON, LONGEST_PHRASE, WORDS, correct
+from moorage_policies.hints.lexicon import correct, lexicon
 from moorage_policies.hints.numerals import in_digits
 from moorage_policies.hints.shapes import GPU_FAMILIES, UNIT_NAMES, Shape, shape_of
 from moorage_policies.hints.wordlists import words
@@ -245,10 +245,10 @@ def _parts(word: str) -> list[Token]:
     if len(parts) == 2 and parts[0] in _PLACES:  # noqa: PLR2004 rack-12
         return [Token(part, NAME) for part in parts]
     slips = tuple(correct(part) for part in parts)
-    if len(parts) > 1 and slips != tuple(parts) and slips in LEXICON:
+    if len(parts) > 1 and slips != tuple(parts) and slips in lexicon().meanings:
         return [Token(part, NAME) for part in slips]
     if len(parts) > 1 and (_comes_apart(parts) or _are_alternatives(word, parts)):
-        if "/" in word and "-" not in word and tuple(parts) not in LEXICON:
+        if "/" in word and "-" not in word and tuple(parts) not in lexicon().meanings:
             return [t for part in parts for t in (Token("/", "AND"), *_split(part))][1:]
         return [token for part in parts for token in _split(part)]
     return [Token(word, NAME)]
@@ -256,12 +256,14 @@ def _parts(word: str) -> list[Token]:
 
 def _are_alternatives(word: str, parts: list[str]) -> bool:
     """Return whether a slash stands for "or" ("spot/preemptible") and not for a name's part."""
-    return "-" not in word and all(LEXICON.get((part,), ("",))[0] == "FEATURE" for part in parts)
+    return "-" not in word and all(
+        lexicon().meanings.get((part,), ("",))[0] == "FEATURE" for part in parts
+    )
 
 
 def _comes_apart(parts: list[str]) -> bool:
     """Return whether hyphens stand for spaces here (low-latency) and not for a name (gpu-large)."""
-    if tuple(parts) in LEXICON:
+    if tuple(parts) in lexicon().meanings:
         return True
     if not all(_familiar(part) for part in parts):
         return False
@@ -275,7 +277,7 @@ def _is_mixed(parts: list[str]) -> bool:
 
 
 def _familiar(part: str) -> bool:
-    return part in WORDS or shape_of(part) is not None
+    return part in lexicon().words or shape_of(part) is not None
 
 
 def _shaped(word: str, shape: Shape) -> Token:
@@ -301,12 +303,12 @@ def _is_named(said: list[Token], spelled: str, at: int, before: list[Token]) -> 
     if spelled == said[at].text:
         return False
     lead = next((token.tag for token in reversed(before) if token.tag != "DET"), "")
-    return lead in _TAKE_NAMES and LEXICON.get((spelled,), ("", ""))[0] not in _NO_NAMES
+    return lead in _TAKE_NAMES and lexicon().meanings.get((spelled,), ("", ""))[0] not in _NO_NAMES
 
 
 def _longest(said: list[Token], spelled: list[str], at: int) -> tuple[Token, int]:
-    for length in range(min(LONGEST_PHRASE, len(said) - at), 0, -1):
-        meaning = LEXICON.get(tuple(spelled[at : at + length]))
+    for length in range(min(lexicon().longest, len(said) - at), 0, -1):
+        meaning = lexicon().meanings.get(tuple(spelled[at : at + length]))
         if meaning is None and length == 1 and spelled[at] in GPU_FAMILIES:
             return Token(said[at].text, "ACCEL", spelled[at]), 1
         if meaning is not None and (length > 1 or said[at].tag == NAME):

@@ -14,10 +14,10 @@ from moorage_policies.hints import (
     parse_hint,
 )
 from moorage_policies.hints.intent import MAX_INTENTS, MAX_NOT_UNDERSTOOD, MAX_WORD_CHARS
-from moorage_policies.hints.lexicon import LEXICON
+from moorage_policies.hints.lexicon import lexicon
 from moorage_policies.hints.units import RESOURCE_DIMENSIONS
 
-KNOWN = sorted(" ".join(words) for words in LEXICON)
+KNOWN = sorted(" ".join(words) for words in lexicon().meanings)
 SHAPES = ["h100", "24gb", "$2", "zone", "us-east-1a", "app=redis", "3g.20gb", ",", ".", ":", "50%"]
 phrases = st.sampled_from(KNOWN) | st.sampled_from(SHAPES) | st.text(max_size=8)
 salads = st.lists(phrases, max_size=25).map(" ".join)

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from moorage_policies.hints import canonical_set, intents_from_json, parse_hint
-from moorage_policies.hints.lexicon import LEXICON, correct
+from moorage_policies.hints.lexicon import correct, lexicon
 from moorage_policies.hints.ordinary_words import ORDINARY_WORDS
 from moorage_policies.hints.patterns import TAGS, compile_pattern
 from moorage_policies.hints.vocabulary import PHRASES
@@ -24,7 +24,7 @@ def test_no_phrase_stands_under_two_tags() -> None:
 
 
 def test_phrases_are_in_the_form_that_texts_are_brought_to() -> None:
-    for words in LEXICON:
+    for words in lexicon().meanings:
         for word in words:
             assert word == word.casefold()
             assert not re.search(r"[a-z]-[a-z]", word), word  # hyphens count as spaces
