@@ -104,6 +104,7 @@ class Hints:
         self._of_pools: dict[PoolKey, HintSource] = {}
         self._waiting: OrderedDict[HintSource, None] = OrderedDict()
         self._came = asyncio.Event()
+        lexicon()  # built at the start, so that no verb waits for it
 
     def source_of(self, pod: Pod) -> HintSource | None:
         """Return where a pod's hint stands: on itself, else on its pool; ``None`` without one."""
@@ -161,7 +162,6 @@ class Hints:
 
     async def run(self) -> None:
         """Read what waits, one hint at a time between which verbs are answered."""
-        await asyncio.to_thread(lexicon)  # built here once, so that no verb waits for it
         while True:
             await self._came.wait()
             self._came.clear()
