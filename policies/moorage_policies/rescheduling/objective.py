@@ -23,6 +23,18 @@ def rate_cells(instance: Instance, free: IntArray) -> FloatArray:
     return worth
 
 
+def rate_rooms(instance: Instance, cells: IntArray, rooms: IntArray) -> FloatArray:
+    """Return the worth of the holes in rooms that these cells might have, shape ``(len(cells),)``.
+
+    A cell may be named several times, each time with another room.
+    """
+    worth = np.zeros(len(cells))
+    for hole in instance.holes:
+        counts = count_holes(Hole(hole.name, hole.requests), rooms)
+        worth += hole.weight * (counts if hole.cells is None else counts * hole.cells[cells])
+    return worth
+
+
 def worth_of(instance: Instance, places: IntArray) -> float:
     """Return the worth of places; prices of moves are not part of it. Higher is better."""
     hosts = instance.cell_host[places]
@@ -87,21 +99,12 @@ def _gains_of(
         arrive = arrive + np.append(arrive[1:], 0.0)
         leave += now[here + 1]
     width = 2 if instance.wide[item] else 1
-    back = _rate_rows(instance, free[here : here + width] + need, np.arange(here, here + width))
+    sides = np.arange(here, here + width)
+    back = float(rate_rooms(instance, sides, free[sides] + need).sum())
     gain = arrive + back - leave - instance.price[item]
     gain = gain + _host_gains(instance, places, item, instance.cell_host[cells])
     fits[here] = False
     return np.where(fits, gain, -np.inf)
-
-
-def _rate_rows(instance: Instance, free: IntArray, cells: IntArray) -> float:
-    worth = 0.0
-    for hole in instance.holes:
-        counted = count_holes(Hole(hole.name, hole.requests), free)
-        worth += hole.weight * float(
-            (counted if hole.cells is None else counted * hole.cells[cells]).sum()
-        )
-    return worth
 
 
 def _host_gains(instance: Instance, places: IntArray, item: int, targets: IntArray) -> FloatArray:

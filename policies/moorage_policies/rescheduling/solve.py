@@ -12,6 +12,7 @@ from moorage_policies.packing.effort import Effort
 from moorage_policies.ports import Clock
 from moorage_policies.rescheduling.bounds import Bound, Relaxation, bound_worth, relax
 from moorage_policies.rescheduling.check import find_violations
+from moorage_policies.rescheduling.drain import drain_cells
 from moorage_policies.rescheduling.exact import Limits, Watch, choose_patterns
 from moorage_policies.rescheduling.instance import Hole, Instance, make_instance
 from moorage_policies.rescheduling.objective import net_worth_of, worth_of
@@ -31,6 +32,8 @@ CHOOSING_UNTIL = 0.92  # share of the deadline until which patterns are chosen
 CHOOSING_LEAST_S = 0.15
 FIRST_PATTERNS, MORE_PATTERNS = 1600, 1.5
 BOUND_ROUNDS = 100
+DRAIN_WORK = 3e-4  # of draining once, for one host
+DRAIN_TRIES, DRAIN_CHANCE, DRAINING_UNTIL = 8, 0.02, 0.1
 WHOLE = 1e-6
 WARM = Heat(hot=0.2, cold=0.02)
 POLISH_SHARE = 0.1
@@ -174,13 +177,27 @@ class _Solver:
         """Return the answer after all stages."""
         instance = self.instance
         if instance.max_moves and instance.movable.any() and instance.holes:
+            self.drain()
             self.anneal(WARM, min(OPENING_SHARE, OPENING_S / self.params.deadline_s))
             self.bound = bound_worth(instance, rounds=BOUND_ROUNDS, target=self.best_net)
             self.effort.spend(ROUND_WORK * BOUND_ROUNDS * len(instance.hosts))
             if self.params.exact and not self.is_proven():
                 self.choose()
             self.polish()
+        else:
+            self.bound = Bound(self.best_net)  # nothing can change
         return self.finish()
+
+    def drain(self) -> None:
+        """Drain cell after cell, and again with more chance in the order while it helps."""
+        self.offer(drain_cells(self.instance))
+        self.effort.spend(DRAIN_WORK * len(self.instance.hosts))
+        noise = np.random.default_rng(self.params.seed)
+        tries = 0
+        while tries < DRAIN_TRIES and self.effort.left(DRAINING_UNTIL) > 0:
+            tries += 1
+            self.offer(drain_cells(self.instance, noise=noise, strength=DRAIN_CHANCE * tries))
+            self.effort.spend(DRAIN_WORK * len(self.instance.hosts))
 
     def polish(self) -> None:
         """Search near the best, and from the start every second time, until the deadline."""
