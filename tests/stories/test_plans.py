@@ -55,7 +55,7 @@ def installation(kubernetes_minor: str) -> Iterator[Installation]:
         "MOORAGE_OPERATOR_SPACING_MS": "200",
         "MOORAGE_OPERATOR_PLAN_SETTLE_MS": "100",
         "MOORAGE_OPERATOR_PLAN_POLL_MS": "100",
-        "MOORAGE_OPERATOR_PLAN_EVICT_DEADLINE_S": "12",
+        "MOORAGE_OPERATOR_PLAN_EVICT_DEADLINE_S": "40",
         "MOORAGE_OPERATOR_PLAN_BIND_DEADLINE_S": "30",
         "MOORAGE_OPERATOR_PLAN_SURGE_DEADLINE_S": "30",
     }
