@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 
@@ -20,6 +21,9 @@ settings.register_profile("patient", PATIENT)
 settings.register_profile("steady", PATIENT, derandomize=True)
 settings.register_profile("fuzz", PATIENT, max_examples=2000)
 settings.load_profile(os.environ.get("MOORAGE_EXAMPLES", "patient"))
+
+# started in the background of a shell, Python ignores SIGINT, and so would what stories interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MINORS = os.environ.get("MOORAGE_KUBERNETES_MINORS", DEFAULT_MINOR).replace(" ", "").split(",")
 
