@@ -15,7 +15,7 @@ from moorage_crds.policy import PolicySpec
 from moorage_crds.snapshot_file import decode
 from moorage_extender.config import Settings
 from moorage_extender.context import Context
-from moorage_extender.planner.answers import Said
+from moorage_extender.planner.answers import Answers, Said
 from moorage_extender.planner.service import Planner
 from moorage_policies.errors import UnavailableError
 from moorage_policies.planning.answer import Answer, PlanDraft, Proof, Word
@@ -282,3 +282,15 @@ async def test_a_planner_that_takes_over_tells_of_the_plan_and_makes_no_other(pi
     assert heir.voice.plans == []
     assert heir.voice.hushed == 1
     assert heir.voice.told == [(UID, Said("Planned", f"plan {record.plan.name} makes room"))]
+
+
+def test_a_pod_held_back_is_woken_even_before_the_scheduler_told_of_its_failure() -> None:
+    answers = Answers()
+    answers.enabled = True
+    answers.note_veto("held")
+    answers.keep_only(waiting=(), pending=("held", "other"))
+    assert answers.released() == ()
+    answers.enabled = False
+    assert answers.released() == ("held",)
+    answers.keep_only(waiting=(), pending=("other",))
+    assert answers.released() == ()

@@ -53,10 +53,16 @@ class Answers:
         """Take back what was said of a pod: it is looked at anew."""
         self._said.pop(uid, None)
 
-    def keep_only(self, waiting: Collection[str]) -> None:
-        """Forget pods that do not wait any more."""
+    def keep_only(self, waiting: Collection[str], pending: Collection[str]) -> None:
+        """Forget pods that do not wait any more.
+
+        Args:
+            waiting: pods that are known to fit nowhere, by UID.
+            pending: pods without a node. The scheduler tells of a failure after it asked about
+                victims: a pod that was held back is not yet among those that wait.
+        """
         self._said = {uid: said for uid, said in self._said.items() if uid in waiting}
-        self._vetoed &= set(waiting)
+        self._vetoed = {uid for uid in self._vetoed if uid in pending}
 
     def note_veto(self, uid: str) -> None:
         """Remember that a preemption was held back: the scheduler will not ask again by itself."""

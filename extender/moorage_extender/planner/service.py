@@ -146,7 +146,7 @@ class Planner:
         alive = chain(pending.values(), chain.from_iterable(snapshot.node_pods))
         waiting = find_waiting(pending.values(), alive, schedulers, served)
         known = {pod.uid for pod in waiting.pods} | waiting.refused.keys() | served
-        self.ctx.answers.keep_only(known)
+        self.ctx.answers.keep_only(known, pending)
         return waiting
 
     def _world(self, snapshot: Snapshot) -> tuple[object, ...]:
