@@ -18,7 +18,6 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -38,9 +37,9 @@ from moorage_benchmarks.probe_network import (
     shaped_network,
 )
 from moorage_benchmarks.report import OURS, JsonFile, Row, finish
+from moorage_cli.control_plane.processes import wait_until
 from moorage_extender.probe.echo import Echo
 from moorage_extender.probe.settings import ProbeSettings
-from moorage_policies.errors import UnavailableError
 
 PROTOCOL = "probe"
 SEED = 1
@@ -155,11 +154,11 @@ def _costly(node: Node) -> list[str]:
 
 
 def _until_rounds(node: Node, rounds: float) -> None:
-    deadline_s = time.monotonic() + 120.0
-    while _metric(node, "moorage_probe_rounds_total") < rounds:
-        if time.monotonic() > deadline_s:
-            raise UnavailableError(f"fewer than {rounds:g} rounds within two minutes")
-        time.sleep(INTERVAL_S)
+    wait_until(
+        lambda: _metric(node, "moorage_probe_rounds_total") >= rounds,
+        f"{rounds:g} rounds of probes",
+        deadline_s=120.0,
+    )
 
 
 def _spent(node: Node, probe: psutil.Process) -> tuple[float, float, float]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from moorage_cli.control_plane.api import ApiClient
 from moorage_cli.control_plane.errors import RequestRefusedError
 from moorage_cli.installation import Installation
 from moorage_crds.names import DEPLOYMENTS, PLANS, PODS, POLICIES, POOLS
 
+T = TypeVar("T")
 Json = dict[str, Any]
 Eventually = Callable[..., Any]
 """Asks until a condition holds: ``eventually(look, what=..., within_s=...)``."""
@@ -31,6 +34,25 @@ UNLIMITED_MOVES: Final[Json] = {
     },
 }
 """A PlacementPolicy under which plans wait for nothing but the cluster."""
+
+
+def eventually(
+    look: Callable[[], T], *, what: str, within_s: float = 60.0, every_s: float = 0.05
+) -> T:
+    """Return the first truthy value of ``look``, asked until the deadline.
+
+    Raises:
+        AssertionError: it never was; with what it was last.
+    """
+    deadline = time.monotonic() + within_s
+    pause = threading.Event()
+    while True:
+        value = look()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s} s: {what} (last seen: {value!r})")
+        pause.wait(every_s)
 
 
 @dataclass

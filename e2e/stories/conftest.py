@@ -11,14 +11,14 @@ import os
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 import yaml
@@ -27,17 +27,20 @@ from moorage_cli.chart.helm import NAMESPACE, RELEASE, Helm
 from moorage_cli.control_plane.api import ApiClient
 from moorage_cli.control_plane.errors import RequestRefusedError
 from moorage_cli.control_plane.obtain import obtain_helm
+from moorage_cli.testing import Eventually, Json, is_ready
+from moorage_cli.testing import eventually as eventually_soon
 from moorage_crds.names import DEPLOYMENTS, PODS, POOL_LABEL, POOLS, SCHEDULER_NAME
 from moorage_policies.errors import BadInputError
-
-T = TypeVar("T")
-Json = dict[str, Any]
 
 ROOT = Path(__file__).parents[2]
 CONTROL_PLANE_TAINT = "node-role.kubernetes.io/control-plane"
 GPUS_PER_NODE = 8
 ENGINE = "registry.moorage.dev/moorage/sample-engine:0.1.0"
 PRIORITIES = {"story-high": 1000, "story-middle": 500, "story-low": 10}
+
+
+eventually = partial(eventually_soon, every_s=0.2)
+"""Asks a real cluster less often."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -48,27 +51,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", name="eventually")
-def _eventually() -> Callable[..., Any]:
+def _eventually() -> Eventually:
     return eventually
-
-
-def eventually(look: Callable[[], T], *, what: str, within_s: float = 60.0) -> T:
-    """Return the first truthy value of ``look``, asked until the deadline."""
-    deadline = time.monotonic() + within_s
-    pause = threading.Event()
-    while True:
-        value = look()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within_s} s: {what} (last seen: {value!r})")
-        pause.wait(0.2)
-
-
-def is_ready(pod: Json) -> bool:
-    conditions = pod["status"].get("conditions", ())
-    told = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-    return told and "deletionTimestamp" not in pod["metadata"]
 
 
 @dataclass

@@ -12,6 +12,8 @@ from msgspec import json
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from moorage_extender.verbs.calls import send_json
+
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
@@ -44,11 +46,4 @@ def admit_only(names: frozenset[str], count_refused: Callable[[], None]) -> type
 async def _refuse(_scope: Scope, _receive: Receive, send: Send) -> None:
     error = "the client's certificate has none of the names in tls_client_names"
     body = json.encode({"error": error, "field": "tls_client_names"})
-    headers = [
-        (b"content-length", b"%d" % len(body)),
-        (b"content-type", b"application/json"),
-        (b"connection", b"close"),
-    ]
-    status = int(HTTPStatus.FORBIDDEN)
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send_json(send, HTTPStatus.FORBIDDEN, body, (b"connection", b"close"))

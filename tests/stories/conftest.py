@@ -5,38 +5,24 @@ from __future__ import annotations
 import json
 import re
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from moorage_cli.control_plane import ControlPlane, ExtenderConfig, NodeSpec, SchedulerConfig
 from moorage_cli.control_plane.errors import RequestRefusedError
+from moorage_cli.testing import Eventually, eventually
 
-T = TypeVar("T")
 Answer = Callable[[dict[str, Any]], Any]
 
 
-def _eventually(look: Callable[[], T], *, what: str, within_s: float = 60.0) -> T:
-    """Return the first truthy value of ``look``, asked until the deadline."""
-    deadline = time.monotonic() + within_s
-    pause = threading.Event()
-    while True:
-        value = look()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within_s} s: {what} (last seen: {value!r})")
-        pause.wait(0.05)
-
-
-@pytest.fixture(scope="session")
-def eventually() -> Callable[..., Any]:
-    return _eventually
+@pytest.fixture(scope="session", name="eventually")
+def _eventually() -> Eventually:
+    return eventually
 
 
 @dataclass
@@ -142,7 +128,7 @@ class Arena:
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}},
         )
         account = f"/api/v1/namespaces/{self.namespace}/serviceaccounts/default"
-        _eventually(lambda: self.api.answers(account), what="the namespace has its account")
+        eventually(lambda: self.api.answers(account), what="the namespace has its account")
         for name, value in PRIORITIES.items():
             self._create_priority_class(name, value)
 
@@ -231,13 +217,13 @@ class Arena:
     def wait_bound(self, *pods: str) -> list[str]:
         """Return the nodes that the pods are bound to, once all are."""
         return [
-            _eventually(lambda p=pod: self.get(p)["spec"].get("nodeName"), what=f"{pod} is bound")
+            eventually(lambda p=pod: self.get(p)["spec"].get("nodeName"), what=f"{pod} is bound")
             for pod in pods
         ]
 
     def wait_unschedulable(self, pod: str) -> str:
         """Return the message of the pod's PodScheduled=False condition."""
-        return _eventually(lambda: self._unschedulable(pod), what=f"{pod} is unschedulable")
+        return eventually(lambda: self._unschedulable(pod), what=f"{pod} is unschedulable")
 
     def _unschedulable(self, pod: str) -> str | None:
         for condition in self.get(pod)["status"].get("conditions", ()):
@@ -245,6 +231,21 @@ class Arena:
             if told == ("PodScheduled", "False", "Unschedulable"):
                 return str(condition["message"])
         return None
+
+    def wait_asleep(self, pods: int) -> None:
+        """Return when the scheduler has put aside so many pods and is about to try none.
+
+        News of what was bound just before may come during an attempt, upon which it tries again.
+        """
+
+        def is_asleep() -> bool:
+            text = self.plane.metrics(self.scheduler)
+            pattern = r'^scheduler_pending_pods\{queue="(\w+)"\} (\S+)'
+            queues = dict(re.findall(pattern, text, re.MULTILINE))
+            held = {name: float(count) for name, count in queues.items()}
+            return held["unschedulable"] == pods and held["active"] + held["backoff"] == 0
+
+        eventually(is_asleep, what=f"{pods} pods sleep")
 
     def failures_told(self, pod: str) -> list[str]:
         """Return the messages of FailedScheduling events of the pod."""
@@ -256,13 +257,13 @@ class Arena:
         ]
 
     def wait_event(self, pod: str, text: str) -> None:
-        _eventually(
+        eventually(
             lambda: any(text in message for message in self.failures_told(pod)),
             what=f"an event of {pod} says {text!r}",
         )
 
     def wait_asked(self, extender: ScriptedExtender, verb: str, pod: str) -> None:
-        _eventually(lambda: extender.asked(verb, pod), what=f"{verb} is asked about {pod}")
+        eventually(lambda: extender.asked(verb, pod), what=f"{verb} is asked about {pod}")
 
     def wait_scheduler_sees_pods(self) -> None:
         """Return when the scheduler has seen every pod event up to now.
@@ -279,7 +280,7 @@ class Arena:
         self._patch_pod(pod, {"status": {"nominatedNodeName": name}}, "/status")
 
     def wait_not_nominated(self, pod: str) -> None:
-        _eventually(
+        eventually(
             lambda: not self.get(pod)["status"].get("nominatedNodeName"),
             what=f"{pod} lost its nomination",
         )

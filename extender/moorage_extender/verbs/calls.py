@@ -79,9 +79,9 @@ class Endpoint(Generic[Args]):
             args = verb.decode(body)
         except (BadInputError, ClientDisconnect) as error:
             status, answer = _reject(verb.name, error, ctx)
-            await _send(send, status, answer)
+            await send_json(send, status, answer)
             return
-        await _send(send, HTTPStatus.OK, await self._answer(args, started_s))
+        await send_json(send, HTTPStatus.OK, await self._answer(args, started_s))
 
     async def _answer(self, args: Args, started_s: float) -> bytes:
         verb, ctx = self._verb, self._ctx
@@ -123,8 +123,13 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def _send(send: Send, status: int, body: bytes) -> None:
-    headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+async def send_json(send: Send, status: int, body: bytes, *more: tuple[bytes, bytes]) -> None:
+    """Send an answer, with ``more`` headers besides its length and type."""
+    headers = [
+        (b"content-length", b"%d" % len(body)),
+        (b"content-type", b"application/json"),
+        *more,
+    ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

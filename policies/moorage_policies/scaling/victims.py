@@ -41,9 +41,8 @@ def choose_leavers(candidates: Sequence[Candidate], count: int) -> Decision[tupl
     """Return the replicas whose exit costs least and opens most, the first to go first.
 
     Those that do not serve yet go first, then those that rested longest, then those on the worse
-    accelerator class; among equals
-    the one whose node comes nearest to being empty, then the one that is least warm and least busy,
-    then the youngest.
+    accelerator class; among equals the one whose node comes nearest to being empty, then the one
+    that is least warm and least busy, then the youngest.
     """
     ranked = sorted(candidates, key=_rank)
     chosen = tuple(candidate.uid for candidate in ranked[:count])

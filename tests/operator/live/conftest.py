@@ -127,20 +127,6 @@ def team(site: Site, request: pytest.FixtureRequest) -> Iterator[str]:
     site.plane.kubectl("delete", "namespace", name, "--wait=false")
 
 
-@pytest.fixture
-def until() -> Callable[..., Any]:
-    """Return the first truthy value of a look, asked until a deadline."""
-
-    def look_until(look: Callable[[], Any], what: str, within_s: float = 30.0) -> Any:
-        ends_s = time.monotonic() + within_s
-        while not (said := look()):
-            assert time.monotonic() < ends_s, f"not within {within_s} s: {what} (last: {said!r})"
-            time.sleep(0.2)
-        return said
-
-    return look_until
-
-
 class Served:
     """A page that a function writes anew for each request."""
 

@@ -6,16 +6,19 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from moorage_cli.testing import eventually
 from moorage_operator.signals.profiles import profile_of
 from moorage_operator.signals.prometheus import Labels, Prometheus
 from moorage_operator.signals.scrape import Endpoint
 from moorage_policies.scaling.samples import PodSample
 
+until = partial(eventually, within_s=30.0, every_s=0.2)
 pytestmark = pytest.mark.control_plane
 WINDOW_S = 4.0
 PROFILE = profile_of("vllm", None)
@@ -82,16 +85,14 @@ def pod(name: str = "llama-0", uid: str = "u", since_s: float = 0.0) -> Endpoint
     return Endpoint(uid, "10.0.0.9", 1, "/metrics", "team", name, since_s)
 
 
-def test_what_was_scraped_is_told_with_the_time_of_the_scrape(
-    prometheus: Any, engine: Any, until: Callable[..., Any]
-) -> None:
-    [sample] = until(lambda: ask(prometheus.url, pod()), "the pod was scraped").values()
+def test_what_was_scraped_is_told_with_the_time_of_the_scrape(prometheus: Any, engine: Any) -> None:
+    [sample] = until(lambda: ask(prometheus.url, pod()), what="the pod was scraped").values()
     assert sample.values["running"] == 3.0, "two engines, of one of the two jobs"
     assert "something_else" not in sample.values
     assert sample.buckets["itl_s"] == ((0.05, 4.0), (float("inf"), 5.0))
     later = until(
         lambda: (found := ask(prometheus.url, pod())["u"]).at_s > sample.at_s and found,
-        "the next scrape",
+        what="the next scrape",
     )
     assert later.values["generated_tokens"] > sample.values["generated_tokens"]
 
@@ -99,14 +100,16 @@ def test_what_was_scraped_is_told_with_the_time_of_the_scrape(
     asked_s = time.time()
     said = until(
         lambda: not (found := ask(prometheus.url, pod())) or found["u"].at_s < asked_s,
-        "no scrape is newer than the end of the pod",
+        what="no scrape is newer than the end of the pod",
     )
     assert said
-    until(lambda: not ask(prometheus.url, pod()), "its last sample is too old to be told")
+    until(lambda: not ask(prometheus.url, pod()), what="its last sample is too old to be told")
 
 
-def test_only_the_pods_that_were_meant_are_told(prometheus: Any, until: Callable[..., Any]) -> None:
-    until(lambda: len(ask(prometheus.url, pod(), pod("llama-00", "v"))) == 2, "both were scraped")
+def test_only_the_pods_that_were_meant_are_told(prometheus: Any) -> None:
+    until(
+        lambda: len(ask(prometheus.url, pod(), pod("llama-00", "v"))) == 2, what="both were scraped"
+    )
     assert ask(prometheus.url, pod("llama", "w"), pod("llama-000", "x")) == {}
     elsewhere = Endpoint("y", "10.0.0.9", 1, "/metrics", "nowhere", "llama-0")
     assert list(ask(prometheus.url, elsewhere, pod())) == ["u"]
@@ -114,15 +117,13 @@ def test_only_the_pods_that_were_meant_are_told(prometheus: Any, until: Callable
     assert ask(prometheus.url, young) == {}, "what is known is of a dead pod of the same name"
 
 
-def test_more_pods_than_one_query_holds(prometheus: Any, until: Callable[..., Any]) -> None:
+def test_more_pods_than_one_query_holds(prometheus: Any) -> None:
     others = [pod(f"llama-{number}", f"n{number}") for number in range(100, 350)]
-    until(lambda: list(ask(prometheus.url, *others, pod())) == ["u"], "the one that is there")
+    until(lambda: list(ask(prometheus.url, *others, pod())) == ["u"], what="the one that is there")
 
 
-def test_a_prometheus_that_is_gone_tells_nothing_and_is_told(
-    prometheus: Any, until: Callable[..., Any]
-) -> None:
-    until(lambda: ask(prometheus.url, pod()), "the pod was scraped")
+def test_a_prometheus_that_is_gone_tells_nothing_and_is_told(prometheus: Any) -> None:
+    until(lambda: ask(prometheus.url, pod()), what="the pod was scraped")
     prometheus.kill()
     reports = Reports()
     assert ask(prometheus.url, pod(), reports=reports) == {}
