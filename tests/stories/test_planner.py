@@ -6,6 +6,7 @@ Extender, solver and operator run as processes of their own under their own Serv
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,8 +19,10 @@ from typer.testing import CliRunner
 
 from moorage_cli.audit.command import app as audit_app
 from moorage_cli.control_plane import ControlPlane, NodeSpec, SchedulerConfig
+from moorage_cli.control_plane.toolchains import DEFAULT_MINOR
 from moorage_cli.doctor.command import app as doctor_app
 from moorage_cli.installation import EXTENDER, SOLVER, Installation
+from moorage_cli.manifests import SYSTEM_NAMESPACE
 from moorage_cli.plan.command import app as plan_app
 from moorage_cli.snapshot.command import app as snapshot_app
 from moorage_cli.testing import UNLIMITED_MOVES, Eventually, Json, Quarter, is_ready, was_evicted
@@ -38,6 +41,7 @@ from moorage_crds.names import (
 pytestmark = pytest.mark.control_plane
 
 PRIORITIES = {"plan-high": 300, "plan-middle": 200, "plan-low": 100}
+DYING_EXTENDER = Path(__file__).parent / "data" / "extender_that_dies.py"
 ENDED = ("Completed", "Aborted", "Superseded")
 
 
@@ -274,6 +278,20 @@ class Harbour(Quarter):
         message: str = self.eventually(look, what=f"{reason} is told of {pod}", within_s=90)
         return message
 
+    def remove(self, *names: str) -> None:
+        """Delete Deployments and wait until their pods are gone."""
+        for name in names:
+            self.api.delete(DEPLOYMENTS.path(self.namespace, name))
+        self.eventually(
+            lambda: (
+                not any(
+                    self.api.get(PODS.path(self.namespace), labelSelector=f"app={name}")["items"]
+                    for name in names
+                )
+            ),
+            what="the pods are gone",
+        )
+
     def close(self) -> None:
         self.clear([plan["metadata"]["name"] for plan in self.plans()])
         self.installation.plane.delete_nodes(self._nodes)
@@ -441,6 +459,59 @@ def test_planner_and_solver_killed_in_the_middle_change_nothing(harbour: Harbour
     harbour.wait_plan("Completed")
     assert len(harbour.plans()) == 1
     assert harbour.fewest_ready(before, since, POOL_LABEL) == 1
+
+
+@pytest.mark.timeout(600)
+def test_a_planner_killed_at_any_of_its_writes_is_taken_over_without_a_trace(
+    harbour: Harbour,
+) -> None:
+    """(f) plan, condition, event, bell: whichever was last, one plan is made and carried out."""
+    if harbour.installation.plane.minor != DEFAULT_MINOR:
+        pytest.skip("kube-scheduler has no part in it: one minor says it all")
+    harbour.nodes("a", "b")
+    harbour.pool(replicas=1, gpus=2)
+    for number in range(1, 30):
+        plans = len(harbour.plans())
+        [old] = harbour.chat()
+        other = next(n for n in "ab" if harbour.node(n) != old["spec"]["nodeName"])
+        harbour.deployment(f"half-{number}", 2, node=other)
+        before, since = harbour.chat(), harbour.revision()
+        was_killed = plan_until_killed(harbour, number)
+        harbour.wait_ready(f"wants-four-{number}")
+        harbour.eventually(
+            lambda: harbour.plans()[-1]["status"]["phase"] == "Completed", what="the plan is done"
+        )
+        assert len(harbour.plans()) == plans + 1, number
+        assert harbour.fewest_ready(before, since, POOL_LABEL) == 1, number
+        assert [pod for _, pod in harbour.history(since) if was_evicted(pod)] == [], number
+        harbour.eventually(lambda: bells(harbour) == [], what="no bell is left")
+        if not was_killed:
+            break
+        harbour.remove(f"half-{number}", f"wants-four-{number}")
+    assert number > 3  # the plan, the condition and the event at least
+
+
+def plan_until_killed(harbour: Harbour, number: int) -> bool:
+    """Let a planner plan that dies at a write; return whether it did before all was done."""
+    installation, name = harbour.installation, f"wants-four-{number}"
+    dying = (sys.executable, str(DYING_EXTENDER), str(number))
+    usual = installation.crash_and_restart(EXTENDER, dying)
+    wait_planning(installation, harbour.eventually)
+    harbour.deployment(name, 4)
+    harbour.eventually(
+        lambda: not installation.runs(EXTENDER) or any(map(is_ready, harbour.pods(name))),
+        what="the planner died or the pod runs",
+        within_s=60,
+    )
+    was_killed = not installation.runs(EXTENDER)
+    installation.crash_and_restart(EXTENDER, usual)
+    return was_killed
+
+
+def bells(harbour: Harbour) -> list[str]:
+    labels = "app.kubernetes.io/component=bell"
+    found = harbour.api.get(PODS.path(SYSTEM_NAMESPACE), labelSelector=labels)["items"]
+    return [pod["metadata"]["name"] for pod in found]
 
 
 def test_a_higher_priority_that_comes_during_a_plan_is_placed_and_nobody_is_lost(

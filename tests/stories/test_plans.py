@@ -140,6 +140,37 @@ class Fleet(Quarter):
             "gpus": int(pod["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"]),
         }
 
+    def swap(self, *, staged: bool) -> tuple[list[Json], str]:
+        """Swap two pods that fill their nodes, by the third node or by an eviction.
+
+        Returns:
+            The pods before, and the name of the plan.
+        """
+        if staged:
+            self.pool(replicas=2, gpus=8, strategy="SurgeFirst")
+            left, right = before = self.pods()
+        else:
+            left = plain_deployment(self, gpus=8)
+            self.pool(replicas=1, gpus=8, strategy="SurgeFirst")
+            before = [left, *self.pods()]
+            right = before[1]
+        here, there, third = (
+            left["spec"]["nodeName"],
+            right["spec"]["nodeName"],
+            self.elsewhere(left, right),
+        )
+        if staged:
+            onward = {"from": third, "to": there, "follows": 0}
+            return before, self.plan(
+                self.move(left, third),
+                self.move(right, here, index=1),
+                self.move(left, there, index=2) | onward,
+            )
+        filler(self, third, 8)
+        return before, self.plan(
+            self.move(left, there, strategy="EvictFirst"), self.move(right, here, index=1)
+        )
+
     def plan(self, *moves: Json, mode: str = "Auto", **spec: Any) -> str:
         """Create a plan; return its name."""
         name = f"plan-{uuid.uuid4().hex[:8]}"
@@ -265,6 +296,32 @@ def test_evict_first_uses_the_eviction_api_and_lands_on_the_target(fleet: Fleet)
     assert before[1]["metadata"]["uid"] in after
     [new] = after.keys() - {before[1]["metadata"]["uid"]}
     assert after[new]["spec"]["nodeName"] == target
+
+
+def test_a_swap_goes_by_a_staging_node_while_nobody_is_missed(fleet: Fleet) -> None:
+    before, plan = fleet.swap(staged=True)
+    since = max((pod["metadata"]["resourceVersion"] for pod in before), key=int)
+    status = fleet.wait_phase(plan, "Completed")
+    assert [move["phase"] for move in status["moves"]] == ["Done"] * 3
+    names = {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in fleet.pods()}
+    left, right = (pod["spec"]["nodeName"] for pod in before)
+    assert names == {
+        status["moves"][1]["replacementName"]: left,
+        status["moves"][2]["replacementName"]: right,
+    }
+    fleet.eventually(lambda: fleet.is_settled(2), what="nothing of the plan is left")
+    assert fleet.fewest_ready(before, since) == 2
+    assert fleet.violations(plan, before, since) == ()
+
+
+def test_a_swap_with_no_room_anywhere_evicts_one_of_the_two(fleet: Fleet) -> None:
+    before, plan = fleet.swap(staged=False)
+    fleet.wait_phase(plan, "Completed")
+    [pool_pod] = fleet.pods()
+    found = fleet.api.get(PODS.path(fleet.namespace), labelSelector="app=plain")["items"]
+    [plain] = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+    left, right = (pod["spec"]["nodeName"] for pod in before)
+    assert (plain["spec"]["nodeName"], pool_pod["spec"]["nodeName"]) == (right, left)
 
 
 def plain_deployment(fleet: Fleet, *, gpus: int = 2) -> Json:
