@@ -12,14 +12,16 @@ import pytest
 
 from moorage_cli.control_plane import ControlPlane, NodeSpec, SchedulerConfig
 from moorage_cli.control_plane.processes import wait_until
+from moorage_cli.control_plane.simulated_nodes import node_manifest
 from moorage_crds.convert import to_budget, to_node, to_pod
 from moorage_crds.objects import NodeObject, PodDisruptionBudgetObject, PodObject
 from moorage_policies.feasibility import feasible_nodes
 from moorage_policies.simulation.books import Books
 from moorage_policies.simulation.preempt import find_candidates, pick_node
 from moorage_policies.simulation.scores import StockScores
+from moorage_policies.simulation.workloads import priority_matters
 from moorage_policies.state import Snapshot, snapshot_of
-from moorage_policies.types import DisruptionBudget, Pod, Taint
+from moorage_policies.types import CPU, MEMORY, DisruptionBudget, Node, Pod, Taint
 
 pytestmark = pytest.mark.control_plane
 
@@ -81,6 +83,19 @@ class Stock:
 
         wait_until(bound, f"{name} is bound", deadline_s=60.0)
         return self.pod(name)
+
+    def wait_running(self, name: str) -> Pod:
+        """Return a bound pod once its start, which preemption looks at, is known."""
+        wait_until(lambda: self.pod(name).started_s, f"{name} runs", deadline_s=60.0)
+        return self.pod(name)
+
+    def wait_refused(self, name: str) -> None:
+        def refused() -> bool:
+            conditions = self.api.get(f"{PODS}/{name}")["status"].get("conditions", ())
+            return any(c["type"] == "PodScheduled" and c["status"] == "False" for c in conditions)
+
+        wait_until(refused, f"{name} is refused", deadline_s=60.0)
+        assert not self.api.get(f"{PODS}/{name}")["status"].get("nominatedNodeName")
 
     def pod(self, name: str) -> Pod:
         return to_pod(msgspec.json.decode(self.api.raw("GET", f"{PODS}/{name}"), type=PodObject))
@@ -291,3 +306,71 @@ def populate(stock: Stock) -> None:
         return status.get("currentHealthy") == 1 and all(pod.started_s for pod in pods)
 
     wait_until(settled, "residents run and the budget counts them", deadline_s=60.0)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_placement_of_an_instance_of_priority_matters(
+    own_control_plane: ControlPlane, seed: int
+) -> None:
+    """Among equals the real choice is taken over, so that the next pod finds the same cluster."""
+    load = priority_matters(seed, nodes=6, pods_per_node=4, priorities=4, usage_percent=105)
+    create_plain_nodes(own_control_plane, load.nodes)
+    stock = Stock(own_control_plane)
+    for level in range(1, 5):
+        body = {"metadata": {"name": f"level-{level}"}, "value": level}
+        stock.api.create("/apis/scheduling.k8s.io/v1/priorityclasses", body)
+    own_control_plane.start_scheduler(SchedulerConfig((SCHEDULER,)), name=SCHEDULER)
+    outcomes = [place_next(stock, pod) for pod in load.pods]
+    assert set(outcomes) == {"bound", "nominated", "unschedulable"}
+
+
+def create_plain_nodes(plane: ControlPlane, nodes: tuple[Node, ...]) -> None:
+    plane.start_kwok()
+    for node in nodes:
+        manifest = node_manifest(NodeSpec(node.name, gpus=0), f"v{plane.version}")
+        room = {
+            name: f"{amount}m" if name == CPU else str(amount)
+            for name, amount in node.allocatable.items()
+        }
+        manifest["status"] |= {"capacity": room, "allocatable": room}
+        plane.api.create("/api/v1/nodes", manifest)
+    plane.wait_for_nodes(node.name for node in nodes)
+
+
+def place_next(stock: Stock, pod: Pod) -> str:
+    """Let the real scheduler decide on one more pod, as the simulator would; return how."""
+    before = stock.snapshot()
+    stock.create(
+        pod.name,
+        f"{pod.requests[CPU]}m",
+        str(pod.requests[MEMORY]),
+        labels=dict(pod.labels),
+        priorityClassName=f"level-{pod.priority}",
+    )
+    asked = _as_it_came(stock.pod(pod.name))
+    if scores := stock.computed(asked, before):
+        best = {node for node, score in scores.items() if score == max(scores.values())}
+        assert stock.wait_running(pod.name).node in best, (pod.name, scores)
+        return "bound"
+    if choices := preemptions(asked, before):
+        bound = stock.wait_running(pod.name)
+        left = {p.name for pods in stock.snapshot().node_pods for p in pods}
+        lost = {p.name for pods in before.node_pods for p in pods} - left
+        assert lost == choices.get(str(bound.node)), (pod.name, choices)
+        return "nominated"
+    stock.wait_refused(pod.name)  # and removed: nothing shall wake it once others are evicted
+    stock.api.delete(f"{PODS}/{pod.name}")
+    return "unschedulable"
+
+
+def preemptions(pod: Pod, snapshot: Snapshot) -> dict[str, set[str]]:
+    """Return the victims on each node that may be picked, wherever the search starts."""
+    resolvable = feasible_nodes(pod, snapshot).resolvable
+    choices = {}
+    for start in range(30):
+        rng = np.random.default_rng(start)
+        found = find_candidates(pod, snapshot, resolvable, Books(snapshot), (), rng)
+        if found:
+            node = pick_node(found)
+            choices[node] = {victim.name for victim in found[node].victims}
+    return choices
