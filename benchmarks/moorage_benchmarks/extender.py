@@ -6,11 +6,11 @@ events a second. One client asks one request at a time, as kube-scheduler does: 
 the chosen node, upon which the scheduler asks no more: its cycle is that one call;
 ``moorage-two-verbs`` ranks in ``prioritize`` as the others do; ``moorage-every-scorer`` is asked
 about pods with hints, and every scorer has an opinion on every node. ``prioritize-alone`` has no
-filter before it. The arms take turns within a round, so that a noisy minute hits all of them. CPU
-milliseconds are the server's, events and logs included, per cycle or request; MiB is its resident
-memory at the end. ``moorage-solving`` (not with ``--quick``) answers while a solver, a niced
-process of its own, works on the same cluster without a pause; ``p99_to_idle`` compares it with
-``moorage``.
+filter before it. The arms take turns within a round, so that a noisy minute hits all of them; who
+is not asked is stopped meanwhile. CPU milliseconds are the server's, events and logs included, per
+cycle or request; MiB is its resident memory at the end. ``moorage-solving`` answers while a solver,
+a niced process of its own, works on the same cluster without a pause; ``p99_to_idle`` compares it
+with ``moorage``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +41,7 @@ from moorage_extender.solver.link import SolverLink
 
 PROTOCOL = "extender"
 SEED = 1
-ARMS = ("no-op", OURS, EVERY_SCORER, TWO_VERBS, "pydantic", "json")
+ARMS = ("no-op", OURS, EVERY_SCORER, TWO_VERBS, "pydantic", "json", SOLVING)
 SIZES = (100, 420, 1000, 5000)
 BODIES = 40
 HINTED = "hinted"
@@ -116,17 +116,15 @@ def run(*, quick: bool = False, seed: int = SEED, hints: bool = False) -> list[R
     hinted = {names: load.requests(names, BODIES, HINTS) for names in sizes}
     measured: dict[tuple[str, str], Measured] = {}
     with ExitStack() as stack:
-        servers = {arm: stack.enter_context(_server(arm, load)) for arm in arms}
-        if not quick:
-            solver = stack.enter_context(_solver())
-            servers[SOLVING] = stack.enter_context(_server(SOLVING, load, solver))
+        solver, path = stack.enter_context(_solver())
+        servers = {arm: stack.enter_context(_server(arm, load, path)) for arm in arms}
         lines = {arm: Connection(port) for arm, (port, _) in servers.items()}
         for turn in range(rounds + 1):  # the first one warms up
             for names in sizes:
-                for arm in servers:
-                    process = servers[arm][1]
+                for arm, (_, process) in servers.items():
                     bodies = (hinted if arm in (HINTED, EVERY_SCORER) else plain)[names]
-                    answers = _ask(lines[arm], process, bodies, asked, decides=arm in DECIDING)
+                    with _awake(process, *([solver] if arm == SOLVING else ())):
+                        answers = _ask(lines[arm], process, bodies, asked, decides=arm in DECIDING)
                     for verb, one in answers.items():
                         if turn:
                             total = measured.setdefault((f"{verb}-{names}", arm), Measured())
@@ -186,25 +184,47 @@ def _numbers(one: Measured, memory_mib: float) -> Iterator[tuple[str, float, str
 
 
 @contextmanager
-def _solver() -> Iterator[Path]:
-    """Run a solver and wait until it is warm; return its socket."""
-    with TemporaryDirectory() as directory:
-        path = Path(directory) / "solver"
-        environment = {**os.environ, "MOORAGE_SOLVER_SOCKET": str(path)}
-        command = [sys.executable, "-m", "moorage_extender.solver"]
-        with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
-            try:
-                link = SolverLink(path)
-                wait_until(lambda: asyncio.run(link.is_warm()), "warm", deadline_s=240.0)
-                yield path
-            finally:
-                process.terminate()
+def _awake(*processes: psutil.Process) -> Iterator[None]:
+    """Let processes run that are stopped otherwise."""
+    for process in processes:
+        process.resume()
+    yield
+    for process in processes:
+        process.suspend()
 
 
 @contextmanager
-def _server(
-    arm: str, load: Load, solver: Path | None = None
-) -> Iterator[tuple[int, psutil.Process]]:
+def _running(
+    command: list[str], environment: Mapping[str, str], is_up: Callable[[], bool]
+) -> Iterator[psutil.Process]:
+    """Run a program, wait until it is up, and stop it until it is needed."""
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as child:
+        process = psutil.Process(child.pid)
+        try:
+            wait_until(is_up, f"{command[2:4]} is up", deadline_s=240.0)
+            process.suspend()
+            yield process
+        finally:
+            process.resume()
+            child.terminate()
+
+
+@contextmanager
+def _solver() -> Iterator[tuple[psutil.Process, Path]]:
+    """Run a solver; return its process and its socket."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "solver"
+        link = SolverLink(path)
+        environment = {**os.environ, "MOORAGE_SOLVER_SOCKET": str(path)}
+        command = [sys.executable, "-m", "moorage_extender.solver"]
+        with _running(command, environment, lambda: asyncio.run(link.is_warm())) as process:
+            yield process, path
+
+
+@contextmanager
+def _server(arm: str, load: Load, solver: Path) -> Iterator[tuple[int, psutil.Process]]:
     """Run an arm's server in a process of its own."""
     (port,) = free_ports(1)
     if arm == "no-op":
@@ -213,14 +233,11 @@ def _server(
         size = ["--nodes", str(load.nodes_count), "--seed", str(load.seed)]
         program = OURS if arm == HINTED else arm
         arguments = ["moorage_benchmarks.extender_servers", program, str(port), *size]
-        if solver is not None:
+        if arm == SOLVING:
             arguments += ["--solver", str(solver)]
-    with subprocess.Popen([sys.executable, "-m", *arguments], stdout=subprocess.DEVNULL) as process:
-        try:
-            wait_until(lambda: _listens(port), f"{arm} listens", deadline_s=120.0)
-            yield port, psutil.Process(process.pid)
-        finally:
-            process.terminate()
+    command = [sys.executable, "-m", *arguments]
+    with _running(command, os.environ, lambda: _listens(port)) as process:
+        yield port, process
 
 
 def _listens(port: int) -> bool:
