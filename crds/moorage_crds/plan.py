@@ -103,6 +103,10 @@ class PlannedMove(Model):
     follows: Annotated[int, Field(ge=0, le=MAX_MOVES - 1)] | None = None
     """Number of the move of an earlier step whose replacement this one moves on. The node in
     between, to of that one and from of this one, only stages it; pod names the pod of that move."""
+    group: Annotated[int, Field(ge=0, le=MAX_MOVES - 1)] | None = None
+    """Moves of one group make sense only together, and without all others: when one cannot be made,
+    those of its group that have not begun are left out, and the rest goes on. Absent: the plan ends
+    with this move."""
     reason: Message = ""
     """Why this move is part of the plan."""
     gain: SignedDecimal | None = None

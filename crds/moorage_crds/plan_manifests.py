@@ -62,6 +62,8 @@ def _write_move(move: Move, reason: str) -> dict[str, Any]:
         body["from"] = move.source
     if move.target:
         body["to"] = move.target
+    if move.group is not None:
+        body["group"] = move.group
     if move.kind == "Move":
         body["strategy"] = move.strategy
     if move.follows is not None:

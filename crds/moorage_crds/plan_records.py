@@ -88,6 +88,7 @@ def _to_move(move: PlannedMove) -> Move:
         priority=move.priority,
         gpus=move.gpus,
         follows=move.follows,
+        group=move.group,
     )
 
 

@@ -127,6 +127,18 @@ def why_surge_refused(move: Move, workload: Workload | None) -> Problem | None:
     return why_rolling(move, workload)
 
 
+def why_settling(move: Move, seen: Observation) -> Problem | None:
+    """Return that the owner has more pods than it wants: the next one might not be a new one."""
+    workload = seen.workloads.get(move.owner.uid) if move.owner else None
+    if workload is None or not move.surges:
+        return None
+    live = len(siblings_of(move, seen.pods.values())) + 1
+    if workload.surge or live > workload.desired:
+        message = f"{workload.name} still has {live} pods of {workload.desired}"
+        return Problem("OwnerSettling", message, passes=True)
+    return None
+
+
 def why_rolling(move: Move, workload: Workload) -> Problem | None:
     """Return that a rollout is under way: then nobody knows which pod would go."""
     strangers = workload.revisions - {move.owner.uid if move.owner else ""}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from moorage_policies.plans import notes
@@ -12,6 +12,7 @@ from moorage_policies.plans.checks import (
     is_marked,
     siblings_of,
     why_immovable,
+    why_settling,
     why_target_refuses,
 )
 from moorage_policies.plans.moving import Turn, advance
@@ -22,7 +23,14 @@ from moorage_policies.plans.observation import (
     Unmark,
     Wait,
 )
+from moorage_policies.plans.partners import (
+    failures_of,
+    find_first_loss,
+    is_whole,
+    partners_of,
+)
 from moorage_policies.plans.records import (
+    SETTLED,
     UNDER_WAY,
     Move,
     MoveProgress,
@@ -101,12 +109,15 @@ def _start(
     over = why_over_budget(record, seen, params, now_s)
     if over is not None:
         return notes.hold_plan(progress, over, _PATIENT_LOOK_S)
-    for move in record.plan.moves:
-        problem_now = _why_broken(move, record, seen, params)
-        if problem_now is not None and not problem_now.passes:
-            text = f"move {move.index}: {problem_now.message}"
-            ended = notes.end(progress, "Superseded", now_s, problem_now.reason, text)
+    broken = _find_broken(record, seen, params)
+    if broken:
+        index, why = next(iter(broken.items()))
+        text = f"move {index}: {why.message}"
+        dropped = broken | partners_of(record, broken)
+        if is_whole(record, broken) or not _is_any_left(record, dropped):
+            ended = notes.end(progress, "Superseded", now_s, why.reason, text)
             return notes.write(ended, text)
+        return notes.write(notes.drop(progress, dropped, now_s), text)
     begun = replace(notes.turn(progress, "Executing", now_s), started_s=now_s)
     return notes.write(replace(begun, step=_first_step(record)), "every assumption holds")
 
@@ -114,12 +125,14 @@ def _start(
 def _execute(
     record: PlanRecord, seen: Observation, params: PlanParams, now_s: float
 ) -> Decision[Action]:
-    failed = next((m for m in record.progress.moves if m.phase == "Failed"), None)
-    if failed is not None:
-        message = f"move {failed.index}: {failed.message}"
-        return _wind_down(record, seen, params, now_s, failed.reason, message)
+    failed = failures_of(record)
+    if failed and is_whole(record, failed):
+        index, why = next(iter(failed.items()))
+        return _wind_down(record, seen, params, now_s, why.reason, f"move {index}: {why.message}")
     if record.plan.mode != "Auto":
         return _wind_down(record, seen, params, now_s, "SwitchedOff", "mode is not Auto any more")
+    if failed and (let_go := _let_go(record, seen, failed, now_s)) is not None:
+        return let_go
     begun = [Turn(record, move, progress, seen, params, now_s) for move, progress in _busy(record)]
     decisions = [*map(advance, begun), *_begin(record, seen, params, now_s)]
     for decision in decisions:
@@ -153,17 +166,23 @@ def _begin(
 ) -> Iterator[Decision[Action]]:
     """Begin the next move of the step, if one more may be under way."""
     # an evicted pod whose target is still to be freed takes no place: it would wait for itself
-    busy = sum(
-        move.disrupts and not Turn(record, move, progress, seen, params, now_s).awaits_room
-        for move, progress in _busy(record)
-    )
+    turns = (Turn(record, move, p, seen, params, now_s) for move, p in _busy(record))
+    busy = [turn.move for turn in turns if turn.move.disrupts and not turn.awaits_room]
     for move, progress in record.pairs():
         if move.step != record.progress.step or progress.phase != "Waiting":
             continue
-        if busy >= params.max_parallel_moves and move.disrupts:
+        if move.disrupts and not _may_join(move, busy, params):
             continue
         yield _begin_one(Turn(record, move, progress, seen, params, now_s))
-        busy += move.disrupts
+        if move.disrupts:
+            busy.append(move)
+
+
+def _may_join(move: Move, busy: list[Move], params: PlanParams) -> bool:
+    """Return whether the move may run beside these; those of one workload never run together."""
+    owners = {other.owner.uid for other in busy if other.owner is not None}
+    is_alone = move.owner is None or move.owner.uid not in owners
+    return is_alone and len(busy) < params.max_parallel_moves
 
 
 def _begin_one(turn: Turn) -> Decision[Action]:
@@ -172,7 +191,7 @@ def _begin_one(turn: Turn) -> Decision[Action]:
     if pause_s > 0:
         problem = Problem("OwnerCoolsDown", f"the workload of {move.key} was moved just now")
         return notes.hold_move(record.progress, turn.progress, problem, pause_s)
-    problem_now = _why_broken(move, record, seen, params)
+    problem_now = _why_broken(move, record, seen, params) or why_settling(move, seen)
     if problem_now is not None and not problem_now.passes:
         return turn.fail(*problem_now[:2])
     if problem_now is not None:
@@ -231,8 +250,46 @@ def _next_step(record: PlanRecord, left: list[int], now_s: float) -> Decision[Ac
     if left:
         step = min(left)
         return notes.write(replace(progress, step=step), f"step {step} begins")
-    done = notes.end(progress, "Completed", now_s, "Completed", "every move is done")
-    return notes.write(done, "every move is done")
+    loss = find_first_loss(record)
+    if loss is None:
+        ended = notes.end(progress, "Completed", now_s, "Completed", "every move is done")
+        return notes.write(ended, "every move is done")
+    done, (index, why) = sum(m.phase == "Done" for m in progress.moves), loss
+    message = f"{done} of {len(progress.moves)} moves are done; move {index}: {why.message}"
+    if not done:
+        return notes.write(notes.end(progress, "Aborted", now_s, why.reason, message), message)
+    return notes.write(notes.end(progress, "Completed", now_s, "PartlyDone", message), message)
+
+
+def _find_broken(record: PlanRecord, seen: Observation, params: PlanParams) -> dict[int, Problem]:
+    """Return the moves that cannot be made any more, and why."""
+    found = {}
+    for move, progress in record.pairs():
+        problem = None if progress.phase in SETTLED else _why_broken(move, record, seen, params)
+        if problem is not None and not problem.passes:
+            found[move.index] = problem
+    return found
+
+
+def _is_any_left(record: PlanRecord, dropped: Mapping[int, Problem]) -> bool:
+    return any(m.index not in dropped and p.phase not in SETTLED for m, p in record.pairs())
+
+
+def _let_go(
+    record: PlanRecord, seen: Observation, failed: Mapping[int, Problem], now_s: float
+) -> Decision[Action] | None:
+    """Undo what failed and leave out what counts on it; the rest of the plan goes on."""
+    for move in record.plan.moves:
+        pod = seen.pods.get(move.uid)
+        stays = move.index in failed and move.surges and pod is not None and not pod.terminating
+        if stays and pod is not None and is_marked(pod):
+            return Decision(Unmark(pod.uid, pod.namespace, pod.name), f"{pod.key} stays")
+    dropped = partners_of(record, failed)
+    if not dropped:
+        return None
+    return notes.write(
+        notes.drop(record.progress, dropped, now_s), "moves that make no sense alone are left out"
+    )
 
 
 def _wind_down(

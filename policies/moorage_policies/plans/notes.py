@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from moorage_policies.plans.checks import Problem
@@ -58,6 +59,15 @@ def end(
     )
     ended = turn(progress, phase, now_s, reason, message)
     return replace(ended, moves=moves, finished_s=now_s)
+
+
+def drop(progress: PlanProgress, dropped: Mapping[int, Problem], now_s: float) -> PlanProgress:
+    """Return the plan without these moves, none of which has begun."""
+    moves = tuple(
+        settle(m, "Skipped", now_s, *dropped[m.index][:2]) if m.index in dropped else m
+        for m in progress.moves
+    )
+    return replace(progress, moves=moves)
 
 
 def write(progress: PlanProgress, why: str) -> Decision[Action]:

@@ -41,6 +41,8 @@ class Move:
         gpus: accelerators that it takes.
         follows: number of the move whose replacement this one moves on: its target only keeps the
             pod for a while, until there is room where it belongs.
+        group: moves of one group make sense only together, and without all others; ``None``: the
+            plan makes sense only as a whole.
     """
 
     index: int
@@ -56,6 +58,7 @@ class Move:
     priority: int = 0
     gpus: int = 0
     follows: int | None = None
+    group: int | None = None
 
     @property
     def key(self) -> str:

@@ -21,6 +21,7 @@ from moorage_policies.plans.order import order_moves
 from moorage_policies.plans.records import Move
 from moorage_policies.ports import Clock
 from moorage_policies.preemption.protection import budgets_of
+from moorage_policies.rescheduling.groups import group_moves
 from moorage_policies.rescheduling.instance import NO_OWNER, Hole, Instance, make_instance
 from moorage_policies.rescheduling.objective import fragment_rate, worth_of
 from moorage_policies.rescheduling.proposals import (
@@ -320,6 +321,7 @@ def _to_proposal(scene: Scene, solution: Solution, params: DefragmentParams) -> 
 def _moves(scene: Scene, solution: Solution) -> tuple[Move, ...]:
     """Return the moves with the steps in which they may run, by index."""
     instance, listed = scene.instance, []
+    groups = group_moves(instance, [move.item for move in solution.moves], solution.places)
     for index, priced in enumerate(solution.moves):
         pod = scene.pods[priced.item]
         listed.append(
@@ -336,6 +338,7 @@ def _moves(scene: Scene, solution: Solution) -> tuple[Move, ...]:
                 strategy=scene.problem.strategies[pod.uid],
                 priority=pod.priority,
                 gpus=pod.requests.get(NVIDIA_GPU, 0),
+                group=groups[index],
             )
         )
     room = instance.free(instance.home)

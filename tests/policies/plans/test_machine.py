@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from moorage_policies.invariants import audit
 from moorage_policies.plans import Wait, is_marked
+from moorage_policies.types import NVIDIA_GPU as GPU
 
 REUSED = [HealthCheck.function_scoped_fixture]
 STRATEGIES = ["SurgeFirst", "EvictFirst"]
@@ -368,3 +369,119 @@ def _run_until(w: Any, phase: str) -> None:
             w.now_s += 0.5
             w.tick_all()
     raise AssertionError(w.progress)
+
+
+def four_moves(move: Any, groups: list[int | None]) -> tuple[Any, ...]:
+    """Return moves of chat-0 to chat-3, to b, b, c, c, with these groups."""
+    return tuple(
+        move(f"uid-chat-{row}", "bbcc"[row], index=row, group=group)
+        for row, group in enumerate(groups)
+    )
+
+
+def crowd(world: Any, moves: Any) -> Any:
+    """Return a world of four replicas that sit on two nodes of their own and may go to b and c."""
+    w = world(moves, desired=4)
+    w.nodes["a"] = replace(w.nodes["a"], allocatable={**w.nodes["a"].allocatable, GPU: 8})
+    w.frames.clear()
+    w.film()
+    return w
+
+
+@pytest.mark.parametrize(
+    ("groups", "phases"),
+    [
+        pytest.param([0, 1, 2, 3], ["Failed", "Failed", "Done", "Done"], id="each-for-itself"),
+        pytest.param([0, 1, 0, 1], ["Failed", "Failed", "Skipped", "Skipped"], id="in-pairs"),
+        pytest.param([0, 0, 1, 1], ["Failed", "Skipped", "Done", "Done"], id="by-target"),
+    ],
+)
+def test_a_lost_target_takes_its_groups_along_and_leaves_the_others(
+    world: Any, move: Any, groups: list[int | None], phases: list[str]
+) -> None:
+    w = crowd(world, four_moves(move, groups))
+    _run_until(w, "Surging")
+    del w.nodes["b"]
+    w.run()
+    assert [m.phase for m in w.progress.moves] == phases
+    ended = ("Completed", "PartlyDone") if "Done" in phases else ("Aborted", "TargetGone")
+    assert (w.progress.phase, w.progress.reason) == ended
+    assert w.is_calm()
+    assert w.fewest_ready() == 4
+    assert audit(w.history()) == ()
+
+
+def test_moves_that_are_stale_before_the_first_begins_are_left_out(world: Any, move: Any) -> None:
+    w = crowd(world, four_moves(move, [0, 0, 1, 2]))
+    del w.nodes["b"]
+    w.run()
+    assert [m.phase for m in w.progress.moves] == ["Skipped", "Skipped", "Done", "Done"]
+    assert w.progress.reason == "PartlyDone"
+    gone = crowd(world, four_moves(move, [0, 1, 2, 3]))
+    del gone.nodes["b"], gone.nodes["c"]
+    gone.run()
+    assert (gone.progress.phase, gone.progress.reason) == ("Superseded", "TargetGone")
+
+
+def test_a_plan_with_a_move_of_no_group_ends_with_it(world: Any, move: Any) -> None:
+    w = crowd(world, four_moves(move, [None, 0, 1, 2]))
+    _run_until(w, "Surging")
+    del w.nodes["b"]
+    w.run()
+    assert (w.progress.phase, w.progress.reason) == ("Aborted", "TargetGone")
+    assert w.is_calm()
+
+
+def test_moves_of_one_workload_run_one_after_the_other(world: Any, move: Any) -> None:
+    w = crowd(world, four_moves(move, [0, 1, 2, 3]))
+    w.params = replace(w.params, max_parallel_moves=4)
+    w.run()
+    assert w.progress.phase == "Completed"
+    assert max(sum(not p.terminating for p in frame.pods.values()) for frame in w.frames) == 5
+
+
+@settings(suppress_health_check=REUSED, max_examples=60)
+@given(data=st.data())
+def test_fifteen_changes_a_minute_drop_moves_but_never_break_the_rest(
+    world: Any, move: Any, data: st.DataObject
+) -> None:
+    """A look each half second: every eighth of them something changes, whatever it is."""
+    groups = data.draw(st.lists(st.integers(0, 3), min_size=4, max_size=4), label="groups")
+    w = crowd(world, four_moves(move, groups))
+    changes = data.draw(st.lists(st.sampled_from(CHANGES), max_size=12), label="changes")
+    lost = 0
+    for change in changes:
+        for _ in range(8):
+            w.run(rounds=1)
+        lost += _disturb(w, change)
+    w.nodes.setdefault("a", w.nodes["c"])
+    w.run()
+    assert w.progress.has_ended
+    assert w.is_calm()
+    assert w.fewest_ready() >= 4 - lost
+    assert audit(w.history()) == ()
+    left_out = {m.index for m in w.progress.moves if m.reason == "PartnerFailed"}
+    for index in left_out:
+        mine = [m for m in w.progress.moves if groups[m.index] == groups[index]]
+        assert any(m.phase in ("Failed", "Skipped") and m.index not in left_out for m in mine)
+
+
+CHANGES = ["nothing", "cordon-b", "cordon-c", "open", "lose-pod", "close", "permit"]
+
+
+def _disturb(w: Any, change: str) -> int:
+    """Change something; return how many ready pods that cost."""
+    match change:
+        case "cordon-b" | "cordon-c":
+            name = change[-1]
+            w.nodes[name] = replace(w.nodes[name], unschedulable=True)
+        case "open":
+            w.nodes.update({n: replace(node, unschedulable=False) for n, node in w.nodes.items()})
+        case "lose-pod":
+            uid = min((pod.uid for pod in w.pods.values() if pod.ready), default="")
+            w.change(uid, terminating=True)
+            return 1
+        case "close" | "permit":
+            w.budget_open = change == "permit"
+    w.film()
+    return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -12,6 +13,7 @@ from moorage_policies.packing.instance import Limit
 from moorage_policies.rescheduling.bounds import bound_worth
 from moorage_policies.rescheduling.check import find_violations, judge_worth
 from moorage_policies.rescheduling.greedy import improve_greedily
+from moorage_policies.rescheduling.groups import group_moves
 from moorage_policies.rescheduling.instance import Hole, Instance, make_instance
 from moorage_policies.rescheduling.objective import (
     move_gains,
@@ -200,3 +202,25 @@ def test_greedy_gains_with_every_move_and_breaks_nothing(instance: Instance) -> 
         after = net_worth_of(instance, places)
         assert after > net
         net = after
+
+
+@TINY
+@given(instances(most_items=7, most_hosts=4), st.data())
+def test_whole_groups_fall_away_and_the_rest_finds_room_and_wins_its_part(
+    instance: Instance, data: st.DataObject
+) -> None:
+    solution = solve(replace(instance, max_moves=6), Params(deadline_s=0.1, seed=2))
+    moves = [(move.item, move.target) for move in solution.moves]
+    groups = group_moves(instance, [item for item, _ in moves], solution.places)
+    assert sorted(set(groups)) == list(range(len(set(groups))))
+    now = judge_worth(instance, [])
+    wins = {
+        group: judge_worth(instance, [m for m, g in zip(moves, groups, strict=True) if g == group])
+        - now
+        for group in set(groups)
+    }
+    kept = {group for group in wins if data.draw(st.booleans())}
+    left = [move for move, group in zip(moves, groups, strict=True) if group in kept]
+    assert find_violations(replace(instance, max_moves=6), left) == ()
+    won = judge_worth(instance, left) - now
+    assert abs(won - sum(wins[group] for group in kept)) < 1e-9
