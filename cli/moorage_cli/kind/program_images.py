@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import compileall
+import py_compile
 import re
 import shutil
 import sys
@@ -27,6 +29,7 @@ _USER: Final = "65532:65532"
 _ENVIRONMENT: Final = (
     "PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1", "NUMBA_CACHE_DIR=/tmp/numba",
 )  # fmt: skip
+_BYTECODE: Final = str(sys.implementation.cache_tag)
 _EPOCH: Final = {"SOURCE_DATE_EPOCH": "315532800"}  # the wheel's content alone decides its bytes
 
 
@@ -153,7 +156,8 @@ def _lock(source: Path, program: Program) -> dict[str, str]:
 
 
 def _python_layer(report: Report) -> Layer:
-    file = cache() / "layers" / f"python-{digest([Path(debian.__file__).read_bytes()])}.tar"
+    key = digest([Path(debian.__file__).read_bytes(), _BYTECODE])
+    file = cache() / "layers" / f"python-{key}.tar"
 
     def fill(folder: Path) -> None:
         debian.python_root(folder, report)
@@ -162,6 +166,7 @@ def _python_layer(report: Report) -> Layer:
         (folder / "venv/bin/python3").symlink_to("/usr/bin/python3")
         (folder / "venv/pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.11\n")
         (folder / _SITE).mkdir(parents=True)
+        _compile(folder)
 
     return kept_layer(file, fill)
 
@@ -169,7 +174,7 @@ def _python_layer(report: Report) -> Layer:
 def _packages_layer(lines: Iterable[str], report: Report) -> Layer:
     """The locked packages, each file checked against its hash."""
     lines = sorted(lines)
-    file = cache() / "layers" / f"packages-{digest(lines)}.tar"
+    file = cache() / "layers" / f"packages-{digest([*lines, _BYTECODE])}.tar"
 
     def fill(folder: Path) -> None:
         report("installing locked packages", f"{len(lines)} of them")
@@ -177,6 +182,7 @@ def _packages_layer(lines: Iterable[str], report: Report) -> Layer:
         lock.write_text("\n".join(lines))
         _install(folder, "--require-hashes", "--requirement", lock)
         lock.unlink()
+        _compile(folder)
 
     return kept_layer(file, fill)
 
@@ -196,6 +202,7 @@ def _project_layer(wheel: Path) -> Layer:
             f"from {module} import {function}\nsys.exit({function}())\n"
         )
         script.chmod(0o755)
+    _compile(folder)
     return make_layer(folder, wheel.parent / "project.tar")
 
 
@@ -208,6 +215,18 @@ def _bill_layer(source: Path, program: Program, scratch: Path) -> Layer:
     command += ["--pyproject", str(source / "pyproject.toml"), "--output-file", str(bill)]
     run([*command, source / f"images/requirements-{program.lock}.lock"])
     return make_layer(folder, scratch / f"bill-{program.name}.tar")
+
+
+def _compile(folder: Path) -> None:
+    """Add bytecode, which a read-only image cannot keep, if this Python writes the image's kind."""
+    if sys.version_info[:2] == (3, 11):
+        compileall.compile_dir(
+            folder,
+            quiet=2,  # packages carry templates that are no programs
+            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+            stripdir=str(folder),
+            prependdir="/",
+        )
 
 
 def _install(folder: Path, *what: str | Path) -> None:
