@@ -330,6 +330,8 @@ class Arena:
     def close(self) -> None:
         for name in tuple(self._schedulers):
             self.stop_scheduler(name)
+        # at once: the end of any bound pod wakes what waits for room, in the next arena as well
+        self.api.delete(f"/api/v1/namespaces/{self.namespace}/pods", gracePeriodSeconds="0")
         self.api.delete(f"/api/v1/namespaces/{self.namespace}")
         self.plane.delete_nodes(self._nodes)
 

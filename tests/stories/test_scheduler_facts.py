@@ -247,6 +247,7 @@ def test_an_annotation_does_not_wake_a_pod_that_lacks_room_and_a_freed_gpu_does(
     arena.wait_bound("holder")
     arena.pod("waits", gpus=1, priority=LOW)
     arena.wait_unschedulable("waits")
+    arena.wait_asleep(1)
     attempts = arena.scheduling_attempts()
     arena.annotate_pod("waits", "touched")
     # A pod that comes later is tried after anything the annotation could have woken.
