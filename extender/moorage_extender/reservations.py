@@ -21,21 +21,25 @@ def nodes_being_filled(pod: Pod, snapshot: Snapshot) -> dict[str, str]:
     demand = snapshot.demand_of(pod)
     if demand is None or not snapshot.assumed:
         return {}
-    assumed: defaultdict[str, list[Pod]] = defaultdict(list)
+    assumed: defaultdict[int, list[Pod]] = defaultdict(list)
     for other in snapshot.assumed.values():
-        if other.node is not None:
-            assumed[other.node].append(other)
+        row = snapshot.node_index.get(other.node or "")
+        if row is not None:
+            assumed[row].append(other)
+    asked = np.flatnonzero(demand)
+    rows = np.fromiter(assumed, dtype=np.intp, count=len(assumed))
+    is_short = (snapshot.free[np.ix_(rows, asked)] < demand[asked]).any(axis=1)
     return {
-        node: TAKEN
-        for node, others in assumed.items()
-        if node in snapshot.node_index and _is_filled_by(others, pod, node, demand, snapshot)
+        snapshot.node_names[row]: TAKEN
+        for row in rows[is_short].tolist()
+        if _is_filled_by(assumed[row], pod, row, demand, snapshot)
     }
 
 
 def _is_filled_by(
-    others: list[Pod], pod: Pod, node: str, demand: np.ndarray, snapshot: Snapshot
+    others: list[Pod], pod: Pod, row: int, demand: np.ndarray, snapshot: Snapshot
 ) -> bool:
-    without_any = snapshot.free[snapshot.node_index[node]].copy()
+    without_any = snapshot.free[row].copy()
     with_others = without_any.copy()
     for other in others:
         amounts = snapshot.demand_of(other)
