@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import signal
 import subprocess
 import threading
 import time
@@ -36,6 +37,7 @@ SETTINGS = {
     "MOORAGE_OPERATOR_METRICS_TIMEOUT_S": "1",
 }
 GPUS = 4
+ITL = "vllm:inter_token_latency_seconds_bucket"
 
 
 class Engines:
@@ -47,6 +49,10 @@ class Engines:
 
     def __init__(self) -> None:
         self.tokens_per_s = 0.0
+        self.is_slow = False
+        self.busy_replicas = 0.0
+        self._busy_s = 0.0
+        self._steps, self._slow_steps = 0.0, 0.0
         self.answers = True
         self.replicas: Callable[[], int] = lambda: 1
         self._tokens = 0.0
@@ -78,11 +84,17 @@ class Engines:
             now_s = time.monotonic()
             share = self.tokens_per_s / max(1, self.replicas())
             self._tokens += (now_s - self._seen_s) * share
+            self._busy_s += (now_s - self._seen_s) * self.busy_replicas / max(1, self.replicas())
             self._seen_s = now_s
-        running = 1 if self.tokens_per_s else 0
+            self._steps += 10.0
+            self._slow_steps += 10.0 if self.is_slow else 0.0
+        running = 1 if self.tokens_per_s or self.busy_replicas else 0
         return (
             f"vllm:num_requests_running {running}\nvllm:num_requests_waiting 0\n"
             f"vllm:generation_tokens_total {self._tokens}\n"
+            f"vllm:request_prefill_time_seconds_sum {self._busy_s}\n"
+            f'{ITL}{{le="0.02"}} {self._steps - self._slow_steps}\n'
+            f'{ITL}{{le="0.2"}} {self._steps}\n{ITL}{{le="+Inf"}} {self._steps}\n'
         )
 
 
@@ -187,6 +199,27 @@ class Site:
     def counts(self) -> tuple[int, int]:
         return self.count("prefill"), self.count("decode")
 
+    def serving(self, role: str) -> set[str]:
+        """Return the names of a role's pods that the Service sends requests to."""
+        path = f"/apis/discovery.k8s.io/v1/namespaces/{self.namespace}/endpointslices"
+        found = (e for item in self.plane.api.get(path)["items"] for e in item["endpoints"] or ())
+        names = {e["targetRef"]["name"] for e in found if e["conditions"].get("ready")}
+        return {name for name in names if f"-{role}-" in name}
+
+    def running(self, role: str) -> set[str]:
+        """Return the names of a role's pods that are not going away."""
+        return {
+            pod["metadata"]["name"]
+            for pod in self.pods()
+            if pod["metadata"]["labels"]["moorage.dev/role"] == role
+            and "deletionTimestamp" not in pod["metadata"]
+        }
+
+    def operate(self, how: signal.Signals = signal.SIGTERM, **settings: str) -> None:
+        """End the operator and start another."""
+        self.installation.stop(OPERATOR, how)
+        self.installation.start_operator(**{**SETTINGS, **settings})
+
     def record(self) -> bytes:
         """Return the operator's record of its last decision about the pool."""
         door = self.installation.doors[OPERATOR]
@@ -289,6 +322,93 @@ def test_no_replica_is_lost_when_the_metrics_stop(
     )
 
 
+def _target(pod: Json) -> Json:
+    meta = pod["metadata"]
+    port = meta["annotations"]["prometheus.io/port"]
+    labels = {"namespace": meta["namespace"], "pod": meta["name"]}
+    return {"targets": [f"127.0.0.1:{port}"], "labels": labels}
+
+
+@pytest.fixture
+def prometheus(
+    arena: tuple[ControlPlane, Installation],
+    start_prometheus: Callable[[Json], Any],
+    serve_text: Callable[..., Any],
+) -> Iterator[Any]:
+    """A real Prometheus that is told the pods of all namespaces, and an operator that reads it."""
+    plane, installation = arena
+
+    def targets() -> str:
+        return json.dumps([_target(p) for p in plane.api.get("/api/v1/pods")["items"]])
+
+    page = f"http://127.0.0.1:{serve_text(targets, 'application/json').port}"
+    discovery = [{"url": page, "refresh_interval": "1s"}]
+    pods = {"job_name": "pods", "http_sd_configs": discovery}
+    running = start_prometheus({"global": {"scrape_interval": "1s"}, "scrape_configs": [pods]})
+    installation.stop(OPERATOR, signal.SIGTERM)
+    installation.start_operator(**SETTINGS, MOORAGE_OPERATOR_METRICS_URL=running.url)
+    yield running
+    installation.stop(OPERATOR, signal.SIGTERM)
+    installation.start_operator(**SETTINGS)
+
+
+def test_no_replica_is_lost_when_prometheus_stops_at_any_load(
+    site: Site, make: Make, prometheus: Any
+) -> None:
+    site.apply(make())
+    site.eventually(lambda: site.ready("decode") == 2, "the pool runs")
+    for tokens_per_s, carried in ((0.0, 1), (150.0, 2), (550.0, 6)):
+        site.engines["decode"].tokens_per_s = tokens_per_s
+        site.eventually(lambda least=carried: site.ready("decode") >= least, "it is carried")
+        site.eventually(lambda: site.condition("MetricsFresh").get("status") == "True", "seen")
+        prometheus.kill()
+        site.eventually(
+            lambda: site.condition("MetricsFresh").get("reason") == "Blind", "it is told"
+        )
+        before = site.counts()
+        site.stays(
+            lambda least=before: all(a >= b for a, b in zip(site.counts(), least, strict=True)),
+            "nothing is lost while nothing is seen",
+            5.0,
+        )
+        prometheus.start()
+    site.engines["decode"].tokens_per_s = 0.0
+    site.eventually(lambda: site.counts()[1] < 6, "and it shrinks when it is seen again")
+
+
+@pytest.fixture
+def observing(site: Site) -> Iterator[Site]:
+    """A site whose operator watches replicas that are out of the Service for long."""
+    site.operate(MOORAGE_OPERATOR_SCALING_OBSERVE_S="900")
+    yield site
+    site.operate()
+
+
+def test_a_replica_leaves_the_service_before_it_goes_and_returns_when_it_is_missed(
+    observing: Site, make: Make
+) -> None:
+    site = observing
+    site.apply(make(decode=4, scaling={"sla": {"itlMs": 50}}))
+    site.engines["decode"].tokens_per_s = 350.0
+    site.eventually(lambda: len(site.serving("decode")) >= 4, "the pool serves")
+    site.engines["decode"].tokens_per_s = 110.0
+
+    def resting() -> set[str]:
+        return site.running("decode") - site.serving("decode")
+
+    site.eventually(lambda: 0 < len(resting()) < len(site.running("decode")), "one rests")
+    assert len(site.running("decode")) >= 4, "it runs on"
+    site.engines["decode"].is_slow = True
+    site.eventually(lambda: not resting(), "it is missed and serves again")
+    assert len(site.running("decode")) >= 4, "it was never gone"
+
+    site.engines["decode"].is_slow = False
+    site.eventually(resting, "the latency is well again: one rests")
+    first = resting()
+    site.operate(signal.SIGKILL)  # this one watches for two seconds
+    site.eventually(lambda: not first & site.running("decode"), "exactly that one goes")
+
+
 def test_no_traffic_falls_to_the_least(site: Site, make: Make) -> None:
     bounds = [{"role": r, "minReplicas": 0, "maxReplicas": 6} for r in ("prefill", "decode")]
     site.apply(make(scaling={"bounds": bounds}))
@@ -336,6 +456,32 @@ def test_the_critical_pool_gets_its_floor_from_the_lower_one(site: Site, make: M
     )
     assert site.counts()[0] >= 1
     assert site.counts()[1] >= 1
+
+
+def test_a_swap_outlives_its_operator_and_the_budget_holds_at_every_revision(
+    site: Site, make: Make
+) -> None:
+    """A pool at its budget: prompts get long, so decode gives to prefill; killed at each write."""
+    bounds = [
+        {"role": "prefill", "minReplicas": 1, "maxReplicas": 5},
+        {"role": "decode", "minReplicas": 1, "maxReplicas": 6},
+    ]
+    ratio = {"numerator": "prefill", "denominator": "decode", "min": "0.1", "max": "4"}
+    site.apply(make(decode=6, maxGpus=7 * GPUS, scaling={"bounds": bounds, "ratio": ratio}))
+    site.engines["decode"].tokens_per_s = 550.0
+    site.eventually(lambda: (site.ready("prefill"), site.ready("decode")) == (1, 6), "it is full")
+    watch = Watch(site.plane, site.namespace)
+    site.engines["prefill"].busy_replicas = 3.6
+    site.engines["decode"].tokens_per_s = 110.0
+    for decode in (5, 3):
+        site.eventually(lambda least=decode: site.counts()[1] <= least, "decode gives")
+        site.installation.crash_and_restart(OPERATOR)
+    site.eventually(lambda: site.ready("prefill") >= 4, "prefill has it", deadline_s=180.0)
+    site.eventually(
+        lambda: (site.ready("prefill"), site.ready("decode")) == site.counts(), "all of it runs"
+    )
+    assert sum(site.counts()) <= 7
+    assert watch.most_gpus() <= 7 * GPUS
 
 
 def test_an_operator_killed_in_the_middle_ends_at_the_same_counts(site: Site, make: Make) -> None:
