@@ -21,16 +21,8 @@ Signal = Literal[
     "Custom",
 ]
 
-INTERNAL_ONLY = (
-    "signal",
-    "target",
-    "metric",
-    "ratio",
-    "sla",
-    "schedules",
-    "standby",
-    "manualFloorSeconds",
-)
+OF_A_TARGET = ("signal", "metric", "ratio", "sla", "schedules", "standby")
+"""What says nothing without a target: in mode External nobody would work a count out."""
 
 
 class Ratio(Model):
@@ -120,11 +112,17 @@ class Scaling(Model):
     model_config = with_rules(
         *(
             Rule(
-                f"self.mode != 'External' || !has(self.{name})",
-                "is for mode Internal only; remove it or set mode to Internal",
+                f"self.mode != 'External' || has(self.target) || !has(self.{name})",
+                "needs a target in mode External; set target to have counts worked out and shown, "
+                "or remove it",
                 f".{name}",
             )
-            for name in INTERNAL_ONLY
+            for name in OF_A_TARGET
+        ),
+        Rule(
+            "self.mode != 'External' || !has(self.manualFloorSeconds)",
+            "is for mode Internal only; remove it or set mode to Internal",
+            ".manualFloorSeconds",
         ),
         Rule(
             "self.mode != 'Internal' || has(self.target)",
@@ -167,7 +165,8 @@ class Scaling(Model):
 
     mode: Literal["Internal", "External"] = "Internal"
     """Internal: Moorage decides the counts. External: an HPA, KEDA or a person does, through the
-    scale subresource of the pool's GPUInferenceRole objects."""
+    scale subresource of the pool's GPUInferenceRole objects; with a target the counts that Moorage
+    would ask for are shown in the status and as a metric."""
     signal: Signal | None = None
     """What is measured; absent: DecodeTokensPerSecond. Per replica and second for the PerSecond
     signals, requests per replica for RunningRequests and WaitingRequests, 0 to 1 for

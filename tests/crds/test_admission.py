@@ -66,7 +66,12 @@ EXTERNAL: Edits = {
 
 def _external(field: str, value: object) -> Any:
     edits = copy.deepcopy(EXTERNAL) | {f"spec.scaling.{field}": value}
-    message = "is for mode Internal only; remove it or set mode to Internal"
+    message = (
+        "is for mode Internal only; remove it or set mode to Internal"
+        if field == "manualFloorSeconds"
+        else "needs a target in mode External; set target to have counts worked out and shown, or "
+        "remove it"
+    )
     return pytest.param(POOLS, edits, f"spec.scaling.{field}", message, id=f"external-{field}")
 
 
@@ -315,7 +320,6 @@ REFUSED = [
         id="schedule-of-no-length",
     ),
     _external("signal", "RunningRequests"),
-    _external("target", "10"),
     _external("metric", {"name": "tokens_total"}),
     _external("ratio", {"numerator": "prefill", "denominator": "decode", "min": "1", "max": "2"}),
     _external("sla", {"ttftMs": 1}),
@@ -551,6 +555,16 @@ ACCEPTED = [
     pytest.param(POOLS, {"spec.scaling.target": 1800}, id="target-as-a-number"),
     pytest.param(POOLS, {"spec.scaling": GONE}, id="fixed-counts"),
     pytest.param(POOLS, EXTERNAL, id="external"),
+    pytest.param(
+        POOLS,
+        EXTERNAL
+        | {
+            "spec.scaling.target": "10",
+            "spec.scaling.signal": "RunningRequests",
+            "spec.scaling.sla": {"ttftMs": 100},
+        },
+        id="external-with-counts-worked-out",
+    ),
     pytest.param(
         POOLS,
         {"spec.scaling.schedules[0].endTime": "02:00"},

@@ -381,6 +381,38 @@ async def test_external_leaves_the_counts_alone(site: Site, new: Any) -> None:
     assert site.counts() == before
 
 
+async def test_external_with_a_target_shows_what_it_would_ask_for(site: Site, new: Any) -> None:
+    await new()
+    path = POOLS.path(NS, "llama")
+    site.bench.api.edit(path, lambda pool: pool["spec"]["scaling"].update(mode="External"))
+    before = site.counts()
+    site.engines.tokens_per_s = 700.0
+    await site.tick(6)
+    assert site.counts() == before
+    assert site.bench.pool()["status"]["roles"]["decode"]["recommended"] >= 7
+    shown = site.metrics.wanted.labels(NS, "llama", "decode")._value.get()
+    assert shown >= 7
+
+
+async def test_under_external_two_who_write_the_same_count_are_told(site: Site, new: Any) -> None:
+    await new()
+    path = POOLS.path(NS, "llama")
+    site.bench.api.edit(path, lambda pool: pool["spec"]["scaling"].update(mode="External"))
+    scale_by_hand(site, "decode", 4, manager="kube-controller-manager")
+    await site.tick(2)
+    assert site.bench.condition("ScalingLimited")["status"] == "False"
+    live = site.bench.api.objects[ROLES.path(NS, "llama-decode")]
+    live["metadata"]["managedFields"].pop()  # the next one takes the field over
+    scale_by_hand(site, "decode", 6, manager="keda-operator")
+    await site.tick(2)
+    limited = site.bench.condition("ScalingLimited")
+    assert (limited["status"], limited["reason"]) == ("True", "SecondWriter")
+    assert "keda-operator and kube-controller-manager both write" in limited["message"]
+    assert site.count("decode") == 6
+    await site.tick(45)  # ten minutes and more
+    assert site.bench.condition("ScalingLimited")["status"] == "False"
+
+
 async def test_an_unknown_time_zone_is_told_and_the_counts_stay(site: Site, new: Any) -> None:
     await new()
     window = {

@@ -24,6 +24,7 @@ from moorage_operator.services.scaling_params import StartUps, params_of
 from moorage_operator.services.scaling_reading import (
     AUTOSCALERS,
     SampleBook,
+    WriterBook,
     find_floor,
     find_writer,
     observe,
@@ -91,6 +92,7 @@ class _Pool:
     spec: GPUInferencePool
     state: State
     book: SampleBook = field(default_factory=SampleBook)
+    writers: WriterBook = field(default_factory=WriterBook)
 
 
 @dataclass(slots=True)
@@ -114,7 +116,8 @@ class _Turn:
     @property
     def acts(self) -> bool:
         """Return whether counts may be written."""
-        return self.pool.spec.actuation == "Auto" and not self.second_writer
+        may = self.pool.spec.actuation == "Auto" and not _is_external(self.pool)
+        return may and not self.second_writer
 
 
 class ScalingService:
@@ -211,7 +214,8 @@ class ScalingService:
                     continue  # the reconcile tells it
                 scaled = len(spec.spec.scaling.bounds) if spec.spec.scaling else 0
                 book = held.book if held else SampleBook()
-                held = _Pool(record.generation, spec, begin(scaled), book)
+                writers = held.writers if held else WriterBook()
+                held = _Pool(record.generation, spec, begin(scaled), book, writers)
             found[key] = held
         self._pools = found
         for gone in self.records.keys() - found.keys():
@@ -257,6 +261,9 @@ class ScalingService:
         second = ""
         for role, child in children.items():
             assert child is not None
+            if _is_external(pool):
+                second = second or held.writers.see(role, find_writer(child), facts.now_s)
+                continue
             floor = find_floor(pool, child, facts.now_s)
             if floor is not None:
                 floors[role] = floor
@@ -408,7 +415,12 @@ def _lacks(turn: _Turn) -> bool:
 
 def _scales(pool: GPUInferencePool) -> bool:
     scaling = pool.spec.scaling
-    return scaling is not None and scaling.mode == "Internal" and pool.spec.actuation != "Off"
+    return scaling is not None and bool(scaling.target) and pool.spec.actuation != "Off"
+
+
+def _is_external(pool: GPUInferencePool) -> bool:
+    """Return whether somebody else writes the counts, and ours are shown only."""
+    return pool.spec.scaling is not None and pool.spec.scaling.mode == "External"
 
 
 def _findings(turn: _Turn, advice: str) -> tuple[Finding, ...]:
@@ -422,7 +434,10 @@ def _findings(turn: _Turn, advice: str) -> tuple[Finding, ...]:
             METRICS_FRESH, holds=True, reason="Measured", message="every role can be read"
         )
     targets = turn.decision.value
-    if turn.second_writer:
+    if turn.second_writer and _is_external(turn.pool):
+        text = f"{turn.second_writer}; let one of them go, or each undoes what the other wrote"
+        limited = Finding(SCALING_LIMITED, holds=True, reason="SecondWriter", message=text)
+    elif turn.second_writer:
         text = (
             f"{turn.second_writer} writes the count of a role as well; remove that autoscaler or "
             "set spec.scaling.mode to External; nothing is scaled meanwhile"

@@ -51,6 +51,31 @@ class Writer:
     at_s: float
 
 
+WRITERS_S = 600.0
+"""Two who both wrote a count within this time work against each other."""
+
+
+@dataclass(slots=True)
+class WriterBook:
+    """Who wrote the counts of a pool's roles lately, besides the operator.
+
+    A role object tells the last one only: each takes the field from the other.
+    """
+
+    seen: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def see(self, role: str, writer: Writer | None, now_s: float) -> str:
+        """Take note of a role's last writer; return who else writes it, empty when nobody does."""
+        known = self.seen.setdefault(role, {})
+        if writer is not None:
+            known[writer.name] = writer.at_s
+        for name in [n for n, at_s in known.items() if now_s - at_s > WRITERS_S]:
+            del known[name]
+        if len(known) < 2:  # noqa: PLR2004 - it takes two
+            return ""
+        return f"{' and '.join(sorted(known))} both write the count of role {role}"
+
+
 @dataclass(slots=True)
 class SampleBook:
     """The last two samples of each pod of a pool."""

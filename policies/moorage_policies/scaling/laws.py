@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from moorage_policies.scaling.forecast import follow, forecast
+from moorage_policies.scaling.forecast import LEARNING_TICKS, follow, forecast
 from moorage_policies.scaling.observation import RoleReading
 from moorage_policies.scaling.params import Params, RoleParams
-from moorage_policies.scaling.sizing import replicas_for_wait
+from moorage_policies.scaling.sizing import initial_replicas, replicas_for_wait
 from moorage_policies.scaling.state import Track
 
 DRAIN_S = 60.0
@@ -96,6 +96,7 @@ def _by_load(
     expected = _expected(track, load, role, params)
     backlog = reading.backlog / max(DRAIN_S, role.start_up_s)
     need = _carry((expected + backlog) / (1.0 + params.out_ratio), track, role, params)
+    need = max(need, _first_size(track, reading, role, params))
     kept = max(track.needs, default=need)
     have = reading.desired
     text = f"load {load:.2f}, {expected:.2f} expected"
@@ -111,6 +112,15 @@ def _by_load(
     step = max(1, math.floor(have * params.in_step_ratio))
     fewer = max(kept, have - step)
     return Wish(fewer, need, f"{text}: {kept} did for {len(track.needs)} ticks", kept)
+
+
+def _first_size(track: Track, reading: RoleReading, role: RoleParams, params: Params) -> int:
+    """Return what queues of constant service times need, as long as there is no history."""
+    target_s, service_s, load = params.ttft_target_s, reading.service_s, reading.load or 0.0
+    known = track.ticks >= LEARNING_TICKS or role.guard != "ttft"
+    if known or target_s is None or not 0.0 < service_s < target_s or load <= ROUNDING:
+        return 0
+    return initial_replicas(load / service_s, service_s, target_s)
 
 
 def _guard(

@@ -29,6 +29,8 @@ class RoleReading:
         peak_ratio: latency of the slowest hundredth that speaks for the role, in targets, ``None``
             when unknown.
         activations: requests that wait for a first replica.
+        service_s: time that one request occupies a replica of a role that serves them one after
+            the other, 0 while unknown.
         resting_s: when each replica that is out of the Service left it, Unix seconds, the oldest
             first; they count in ``desired`` and ``ready``.
     """
@@ -44,6 +46,7 @@ class RoleReading:
     itl_s: float | None = None
     peak_ratio: float | None = None
     activations: float = 0.0
+    service_s: float = 0.0
     resting_s: tuple[float, ...] = ()
 
     @property
@@ -56,6 +59,7 @@ class RoleReading:
             self.itl_s,
             self.peak_ratio,
             self.activations,
+            self.service_s,
             *self.resting_s,
         )
         return all(x is None or (math.isfinite(x) and x >= 0.0) for x in numbers)

@@ -117,6 +117,7 @@ def read_role(
             ttft_s=ttft[0],
             itl_s=itl[0],
             peak_ratio=_peak(facts, ttft[1], itl[1]),
+            service_s=_service_s(facts.signal, fresh),
             resting_s=facts.resting_s,
         ),
         "",
@@ -191,6 +192,11 @@ def _each(signal: Signal | None, fresh: Sequence[tuple[PodSample, PodSample]]) -
     done = sum(_grown(pair, "requests") for pair in fresh)
     used = sum(_grown(pair, signal.quantity) for pair in fresh)
     return used / done / signal.target if done else 0.0
+
+
+def _service_s(signal: Signal | None, fresh: Sequence[tuple[PodSample, PodSample]]) -> float:
+    """Return the time that one request takes, 0 unless the load is measured in such times."""
+    return _each(signal, fresh) if signal is not None and signal.quantity == "prefill_s" else 0.0
 
 
 def _grown(pair: tuple[PodSample, PodSample], name: str) -> float:

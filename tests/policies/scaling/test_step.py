@@ -63,6 +63,17 @@ def run_ticks(
     return state, decided
 
 
+def test_without_a_history_queues_of_constant_times_size_the_role_that_prompts_wait_at() -> None:
+    params = make_params(ttft_target_s=0.3)
+    busy = replace(see(2.0, 2.0, (1, 1))[0], service_s=0.2)
+    readings = (busy, see(2.0, 2.0, (1, 1))[1])
+    _, [first] = run_ticks(params, readings, 1, follow=False)
+    # slack 0.1 s: at most 2 x 0.1 / (0.2 + 2 x 0.1) = half busy, so 2 / 0.5
+    assert first.counts[0] == 4
+    _, later = run_ticks(params, readings, 30, follow=False)
+    assert later[-1].counts[0] < 4
+
+
 amounts = st.one_of(
     st.none(),
     st.floats(0, 30),
