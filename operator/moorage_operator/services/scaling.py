@@ -1,4 +1,4 @@
-"""Ticks: every pool under Internal scaling is read, decided on and, where it says Auto, scaled."""
+"""Ticks: every pool with a target is read, decided on and, where its counts are ours, scaled."""
 
 from __future__ import annotations
 

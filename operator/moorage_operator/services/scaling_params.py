@@ -54,7 +54,7 @@ class StartUps:
 def params_of(
     pool: GPUInferencePool, starts: StartUps, tick_s: float, observe_s: float = 0.0
 ) -> Params:
-    """Return the parameters of a pool under Internal scaling.
+    """Return the parameters of a pool that has a target.
 
     Raises:
         BadInputError: they contradict each other, or a schedule names an unknown time zone.

@@ -70,7 +70,7 @@ def write_pool_status(verdict: Verdict, now: str) -> Json:
     pool, progress = verdict.pool, verdict.progress
     findings = [_valid(verdict), _placed(progress), _ready(verdict)]
     note = None
-    if pool.spec.scaling is not None and pool.spec.scaling.mode == "Internal":
+    if pool.spec.scaling is not None and pool.spec.scaling.target:
         note = verdict.facts.scaling or note_of(pool)
         findings += note.findings
     hint = {}
