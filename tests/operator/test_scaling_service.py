@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -34,6 +35,7 @@ class Engines:
         self.tokens_per_s = 0.0
         self.answers = True
         self.counters: dict[str, float] = {}
+        self.say: Callable[[dict[str, float]], dict[str, float]] = dict
 
     async def fetch(self, endpoints: Sequence[Endpoint], _: MetricProfile) -> dict[str, PodSample]:
         decode = [e for e in endpoints if "decode" in e.uid or "server" in e.uid]
@@ -46,12 +48,14 @@ class Engines:
             e.uid: PodSample(
                 e.uid,
                 self.now_s,
-                {
-                    "running": 1.0 if self.tokens_per_s else 0.0,
-                    "waiting": 0.0,
-                    "prompt_tokens": self.now_s if self.tokens_per_s else 0.0,
-                    "generated_tokens": self.counters.get(e.uid, 0.0),
-                },
+                self.say(
+                    {
+                        "running": 1.0 if self.tokens_per_s else 0.0,
+                        "waiting": 0.0,
+                        "prompt_tokens": self.now_s if self.tokens_per_s else 0.0,
+                        "generated_tokens": self.counters.get(e.uid, 0.0),
+                    }
+                ),
             )
             for e in endpoints
         }
@@ -69,6 +73,7 @@ class Site:
         self.events: list[str] = []
         self.metrics = Metrics()
         self.observe_s = 0.0
+        self.priorities: dict[str, int] = {}
         self.restart()
 
     def restart(self) -> None:
@@ -126,6 +131,9 @@ class Site:
         self.bench.run_pods(place=place)
         since = dt.datetime.fromtimestamp(self.bench.now_s, dt.UTC).isoformat()
         for pod in self.bench.pods.values():
+            pool = pod["metadata"]["labels"]["moorage.dev/pool"]
+            if pool in self.priorities:
+                pod["spec"]["priority"] = self.priorities[pool]
             pod["spec"]["containers"][0]["ports"] = [{"containerPort": 8000}]
             if pod["spec"].get("nodeName"):
                 pod["status"].setdefault("podIP", "127.0.0.9")
@@ -152,8 +160,13 @@ class Site:
         path = ROLES.path(NS, f"{pool}-{role}")
         return int(self.bench.api.objects[path]["spec"]["replicas"])
 
-    def counts(self) -> tuple[int, int]:
-        return self.count("prefill"), self.count("decode")
+    def counts(self, pool: str = "llama") -> tuple[int, int]:
+        return self.count("prefill", pool), self.count("decode", pool)
+
+    def held(self, pool: str) -> int:
+        """Return the accelerators that a pool's pods hold."""
+        pods = (p for n, p in self.bench.pods.items() if n.startswith(f"{pool}-"))
+        return sum(_gpus(pod) for pod in pods if pod["spec"].get("nodeName"))
 
     def pending(self) -> int:
         return sum(not pod["spec"].get("nodeName") for pod in self.bench.pods.values())
@@ -482,33 +495,138 @@ async def test_a_live_decision_is_made_again_byte_for_byte(site: Site, new: Any)
         assert msgspec.json.encode(replay(read)) == written
 
 
-async def test_the_critical_pool_gets_its_floor_from_the_lowest(
+@pytest.fixture
+def crowd(
+    site: Site, new: Any, new_pool: Callable[..., Json], new_role: Callable[..., Json]
+) -> Any:
+    """Let a pool of low priority take what is left, then apply one that needs four replicas."""
+
+    async def make(**batch: Any) -> None:
+        site.bench.priority_classes = ["high", "higher"]
+        site.priorities.update(critical=1000, offline=2000)
+        await new("batch", scaling=batch)
+        site.engines.tokens_per_s = 5000.0
+        await site.tick(8)
+        assert site.held("batch") + site.held("offline") == 48
+        bounds = [
+            {"role": "prefill", "minReplicas": 1, "maxReplicas": 2},
+            {"role": "decode", "minReplicas": 3, "maxReplicas": 3},
+        ]
+        roles = [new_role("prefill", replicas=1), new_role("decode", replicas=3)]
+        scaling = {**SCALING, "bounds": bounds, "sla": {"itlMs": 50}}
+        pool = new_pool("critical", roles=roles, scaling=scaling, priorityClassName="high")
+        site.bench.apply_pool(pool)
+        await site.settle()
+
+    return make
+
+
+async def test_the_critical_pool_gets_its_floor_in_one_drain(site: Site, crowd: Any) -> None:
+    await crowd()
+    before = sum(site.counts("batch"))
+    await site.tick()
+    assert sum(site.counts("batch")) == before - 4, "one decision gives all that the floor lacks"
+    await site.tick()
+    assert site.held("critical") == 16
+    assert sum(site.counts("batch")) == before - 4, "and no more"
+
+
+async def test_who_is_of_higher_priority_yields_to_nobody_and_keeps_nobody_from_it(
+    site: Site, new: Any, crowd: Any
+) -> None:
+    bounds = [{**b, "maxReplicas": n} for b, n in zip(SCALING["bounds"], (1, 4), strict=True)]
+    site.priorities["offline"] = 2000
+    await new("offline", scaling={"bounds": bounds}, priorityClassName="higher")
+    await crowd(sla={"itlMs": 50})
+    assert site.counts("offline") == (1, 4)
+    await site.tick(3)
+    assert site.counts("offline") == (1, 4)
+    assert site.held("critical") == 16
+
+
+async def test_a_pool_at_its_least_yields_nothing(site: Site, crowd: Any) -> None:
+    await crowd()
+    path = POOLS.path(NS, "batch")
+    before = site.counts("batch")
+    least = [{**b, "minReplicas": n} for b, n in zip(SCALING["bounds"], before, strict=True)]
+    site.bench.api.edit(path, lambda pool: pool["spec"]["scaling"].update(bounds=least))
+    await site.tick(4)
+    assert site.counts("batch") == before
+    assert site.held("critical") == 0
+
+
+async def test_applying_the_pool_again_changes_no_count(
     site: Site, new: Any, new_pool: Callable[..., Json], new_role: Callable[..., Json]
 ) -> None:
-    site.bench.priority_classes = ["high"]
-    await new("batch")
-    site.engines.tokens_per_s = 5000.0
-    await site.tick(8)
-    assert site.count("decode", "batch") + site.count("prefill", "batch") == 12
-    bounds = [
-        {"role": "prefill", "minReplicas": 1, "maxReplicas": 2},
-        {"role": "decode", "minReplicas": 3, "maxReplicas": 3},
-    ]
-    roles = [new_role("prefill", replicas=1), new_role("decode", replicas=3)]
-    scaling = {**SCALING, "bounds": bounds, "sla": {"itlMs": 50}}
-    critical = new_pool("critical", roles=roles, scaling=scaling, priorityClassName="high")
-    site.bench.apply_pool(critical)
-    await site.settle()
-    for pod in site.bench.pods.values():
-        if pod["metadata"]["labels"]["moorage.dev/pool"] == "critical":
-            pod["spec"]["priority"] = 1000
-    for _ in range(10):
+    await new()
+    site.engines.tokens_per_s = 550.0
+    await site.tick(20)
+    before = site.counts()
+    assert before[1] >= 6
+    for _ in range(3):
+        roles = [new_role("prefill", replicas=1), new_role("decode", replicas=2)]
+        site.bench.apply_pool(new_pool("llama", roles=roles, scaling=SCALING))
         await site.tick()
-        for pod in site.bench.pods.values():
-            if pod["metadata"]["labels"]["moorage.dev/pool"] == "critical":
-                pod["spec"]["priority"] = 1000
-    mine = [p for n, p in site.bench.pods.items() if n.startswith("critical-decode")]
-    assert sum(bool(pod["spec"].get("nodeName")) for pod in mine) == 3
+        assert site.counts() == before
+    roles = [new_role("prefill", replicas=1), new_role("decode", replicas=9)]
+    site.bench.apply_pool(new_pool("llama", roles=roles, scaling=SCALING))
+    await site.settle()
+    assert site.count("decode") == 9, "a changed count is written once"
+    await site.tick(20)
+    assert site.count("decode") < 9, "and scaling goes on from there"
+
+
+async def test_a_paused_pool_keeps_its_counts_and_goes_on_when_it_may(site: Site, new: Any) -> None:
+    await new()
+    path = POOLS.path(NS, "llama")
+    site.bench.api.edit(path, lambda pool: pool["spec"].update(actuation="Off"))
+    await site.tick()
+    before = site.counts()
+    for tokens_per_s in (900.0, 0.0):
+        site.engines.tokens_per_s = tokens_per_s
+        await site.tick(8)
+        assert site.counts() == before
+    site.engines.tokens_per_s = 500.0
+    site.bench.api.edit(path, lambda pool: pool["spec"].update(actuation="Auto"))
+    await site.tick(4)
+    assert site.count("decode") >= 5
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(lambda values: {**values, "generated_tokens": math.nan}, id="nan"),
+        pytest.param(lambda values: {**values, "generated_tokens": -5.0}, id="negative"),
+        pytest.param(lambda values: {**values, "running": math.inf}, id="infinite"),
+        pytest.param(lambda _: {"running": 1.0, "generated_tokens": 7.0}, id="frozen"),
+        pytest.param(lambda _: {"running": 1.0, "tokens_made": 7.0}, id="renamed"),
+    ],
+)
+async def test_numbers_that_cannot_be_believed_hold_the_counts(
+    site: Site, new: Any, wrong: Callable[[dict[str, float]], dict[str, float]]
+) -> None:
+    await new()
+    site.engines.tokens_per_s = 500.0
+    await site.tick(4)
+    before = site.counts()
+    site.engines.say = wrong
+    await site.tick(15)
+    assert all(after >= count for after, count in zip(site.counts(), before, strict=True))
+    assert site.bench.condition("MetricsFresh")["reason"] == "Blind"
+    site.engines.say = dict
+    await site.tick(3)
+    assert site.bench.condition("MetricsFresh")["reason"] == "Measured"
+
+
+async def test_counters_that_begin_anew_count_from_zero(site: Site, new: Any) -> None:
+    await new()
+    site.engines.tokens_per_s = 500.0
+    await site.tick(4)
+    before = site.counts()
+    site.engines.counters.clear()
+    await site.tick()
+    assert site.counts() == before
+    assert site.bench.condition("MetricsFresh")["reason"] == "Measured"
 
 
 def test_records_tell_the_same_when_written_twice() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import msgspec
 
 from moorage_cluster.errors import ApiError
-from moorage_crds.conditions import METRICS_FRESH, SCALING_LIMITED
+from moorage_crds.conditions import SCALING_LIMITED
 from moorage_crds.names import ACCELERATOR_CLASS_LABEL, ROLE_LABEL
 from moorage_crds.pool import GPUInferencePool
 from moorage_operator.errors import NotLeadingError
@@ -19,6 +19,7 @@ from moorage_operator.services.conditions import Finding
 from moorage_operator.services.facts import PoolFacts
 from moorage_operator.services.pool_pods import PoolKey
 from moorage_operator.services.scaling_acts import ScalingActs
+from moorage_operator.services.scaling_findings import findings_of
 from moorage_operator.services.scaling_note import ManualFloor, ScalingNote, add_entry, note_of
 from moorage_operator.services.scaling_params import StartUps, params_of
 from moorage_operator.services.scaling_reading import (
@@ -32,25 +33,22 @@ from moorage_operator.services.scaling_reading import (
     serving_endpoints,
 )
 from moorage_operator.services.scaling_room import (
-    choose_yielder,
     find_growth,
-    held_gpus,
     kept_by_plans,
     priority_of,
 )
+from moorage_operator.services.scaling_turn import PoolMemory, Turn, is_external
+from moorage_operator.services.scaling_yields import let_yield
 from moorage_operator.services.view import ClusterView
 from moorage_operator.signals.profiles import MetricProfile, profile_of
 from moorage_operator.signals.scrape import Endpoint
 from moorage_policies.errors import BadInputError, UnavailableError
 from moorage_policies.ports import Reporter
-from moorage_policies.scaling import Observation, Params, State, Targets, begin, step
-from moorage_policies.scaling.joint import join
-from moorage_policies.scaling.reach import RoleReach, settle
+from moorage_policies.scaling import begin, step
+from moorage_policies.scaling.reach import settle
 from moorage_policies.scaling.replay import Record
 from moorage_policies.scaling.samples import PodSample
-from moorage_policies.scaling.shares import Claim
-from moorage_policies.scaling.step import frame_of
-from moorage_policies.types import Decision, IntArray
+from moorage_policies.types import IntArray
 
 
 class Source(Protocol):
@@ -82,42 +80,6 @@ class ScalingSettings:
     in_window_s: float = 60.0
     idle_s: float = 300.0
     observe_s: float = 0.0
-
-
-@dataclass(slots=True)
-class _Pool:
-    """What is remembered of one pool between ticks."""
-
-    generation: int
-    spec: GPUInferencePool
-    state: State
-    book: SampleBook = field(default_factory=SampleBook)
-    writers: WriterBook = field(default_factory=WriterBook)
-
-
-@dataclass(slots=True)
-class _Turn:
-    """One pool's tick on its way."""
-
-    key: PoolKey
-    pool: GPUInferencePool
-    facts: PoolFacts
-    params: Params
-    memory: _Pool
-    before: State
-    observation: Observation
-    decision: Decision[Targets]
-    blind: dict[str, str]
-    floors: dict[str, ManualFloor]
-    second_writer: str
-    priority: int
-    reach: tuple[RoleReach, ...] = ()
-
-    @property
-    def acts(self) -> bool:
-        """Return whether counts may be written."""
-        may = self.pool.spec.actuation == "Auto" and not _is_external(self.pool)
-        return may and not self.second_writer
 
 
 class ScalingService:
@@ -154,7 +116,7 @@ class ScalingService:
         self._patience_s = patience_s
         self._metrics = metrics
         self._reporter = reporter
-        self._pools: dict[PoolKey, _Pool] = {}
+        self._pools: dict[PoolKey, PoolMemory] = {}
         self._priorities: dict[PoolKey, int] = {}
         self.starts = StartUps()
         self.records: dict[PoolKey, Record] = {}
@@ -186,7 +148,7 @@ class ScalingService:
         memories = self._select()
         self._learn(memories)
         await asyncio.gather(*(self._scrape(key, held) for key, held in memories.items()))
-        turns: list[_Turn] = []
+        turns: list[Turn] = []
         for key, held in memories.items():
             await asyncio.sleep(0)  # a thousand pools must not hold the probes and the Lease up
             turn = self._decide(key, held)
@@ -194,15 +156,17 @@ class ScalingService:
                 turns.append(turn)
         turns.sort(key=lambda turn: (-turn.priority, turn.key))
         self._find_places(turns)
-        self._yield_one(turns)
+        shares = let_yield(turns)
+        if shares is not None:
+            self._metrics.fairness_ratio.set(shares.fairness_ratio)
         for turn in turns:
             await self._finish(turn)
         await self._bring_back({turn.key for turn in turns if turn.acts})
         self._metrics.blind_pools.set(sum(bool(turn.blind) for turn in turns))
 
-    def _select(self) -> dict[PoolKey, _Pool]:
+    def _select(self) -> dict[PoolKey, PoolMemory]:
         """Return what is remembered of the pools that scale, read anew where their spec changed."""
-        found: dict[PoolKey, _Pool] = {}
+        found: dict[PoolKey, PoolMemory] = {}
         for key, record in self._view.pools().items():
             held = self._pools.get(key)
             if record.is_terminating:
@@ -215,14 +179,14 @@ class ScalingService:
                 scaled = len(spec.spec.scaling.bounds) if spec.spec.scaling else 0
                 book = held.book if held else SampleBook()
                 writers = held.writers if held else WriterBook()
-                held = _Pool(record.generation, spec, begin(scaled), book, writers)
+                held = PoolMemory(record.generation, spec, begin(scaled), book, writers)
             found[key] = held
         self._pools = found
         for gone in self.records.keys() - found.keys():
             del self.records[gone]
         return {key: held for key, held in found.items() if _scales(held.spec)}
 
-    def _learn(self, memories: dict[PoolKey, _Pool]) -> None:
+    def _learn(self, memories: dict[PoolKey, PoolMemory]) -> None:
         for key, held in memories.items():
             for pod in self._view.pods.of(key):
                 place = self._view.pods.places.get(pod.uid)
@@ -230,7 +194,7 @@ class ScalingService:
                     name = pod.labels.get(ACCELERATOR_CLASS_LABEL, "")
                     self.starts.learn(held.spec.spec.model.name, name, pod.uid, place.start_up_s)
 
-    async def _scrape(self, key: PoolKey, held: _Pool) -> None:
+    async def _scrape(self, key: PoolKey, held: PoolMemory) -> None:
         scaling = held.spec.spec.scaling
         assert scaling is not None
         facts = self._facts(key)
@@ -242,7 +206,7 @@ class ScalingService:
         samples = await self._scraper.fetch(endpoints, profile)
         held.book.take(samples, frozenset(pod.uid for pod in facts.pods))
 
-    def _decide(self, key: PoolKey, held: _Pool) -> _Turn | None:
+    def _decide(self, key: PoolKey, held: PoolMemory) -> Turn | None:
         facts, pool = self._facts(key), held.spec
         try:
             settings = self._settings
@@ -261,7 +225,7 @@ class ScalingService:
         second = ""
         for role, child in children.items():
             assert child is not None
-            if _is_external(pool):
+            if is_external(pool):
                 second = second or held.writers.see(role, find_writer(child), facts.now_s)
                 continue
             floor = find_floor(pool, child, facts.now_s)
@@ -285,7 +249,7 @@ class ScalingService:
         priority = priority_of(facts, self._priorities, key)
         self._priorities[key] = priority
         self._metrics.scaling_ticks.labels(decision.value.verdict).inc()
-        return _Turn(
+        return Turn(
             key,
             pool,
             facts,
@@ -308,7 +272,7 @@ class ScalingService:
         found = serving_endpoints(facts, places, roles, age_s)
         return frozenset(endpoint.uid for endpoint in found)
 
-    def _find_places(self, turns: list[_Turn]) -> None:
+    def _find_places(self, turns: list[Turn]) -> None:
         """Cut growth to what has a place, the highest priority first."""
         kept: IntArray | None = None
         for turn in turns:
@@ -324,21 +288,6 @@ class ScalingService:
             turn.reach = grown.reach
             turn.decision = settle(turn.decision, grown.reach, turn.params, turn.observation)
 
-    def _yield_one(self, turns: list[_Turn]) -> None:
-        """Let one pool give up one replica where another of higher priority found no place."""
-        short = [turn for turn in turns if any(r.missing for r in turn.reach)]
-        if not short:
-            return
-        claims = [_claim(turn, turns) for turn in turns]
-        place, shares = choose_yielder(claims, turns[0].facts.snapshot)
-        self._metrics.fairness_ratio.set(shares.fairness_ratio)
-        leaving = any(pod.terminating for turn in turns for pod in turn.facts.pods)
-        if place is None or leaving:
-            return
-        turn = turns[place]
-        if turn.acts and turn.priority < short[0].priority:
-            turn.decision = _give_up_one(turn, short[0].key)
-
     async def _bring_back(self, acting: set[PoolKey]) -> None:
         """Let pods serve again that rest in pools that nobody scales any more."""
         for key in self._view.pools().keys() - acting:
@@ -346,7 +295,7 @@ class ScalingService:
             resting = self._view.pods.resting_of(pods)
             await self._acts.bring_back(pod for pod in pods if pod.uid in resting)
 
-    async def _finish(self, turn: _Turn) -> None:
+    async def _finish(self, turn: Turn) -> None:
         """Write the counts and tell; what fails is tried by the next tick."""
         targets = turn.decision.value
         live = self._view.scaling.get(turn.key) or note_of(turn.pool)
@@ -379,12 +328,12 @@ class ScalingService:
                     "scaling.scaled", pool="/".join(turn.key), why=turn.decision.reason
                 )
         shown = {} if turn.acts else {t.role: t.replicas for t in targets.roles}
-        findings = _findings(turn, self._scraper.advice)
+        findings = findings_of(turn, self._scraper.advice)
         resting = {t.role: t.resting for t in targets.roles if t.resting and turn.acts}
         note = ScalingNote(findings, shown, turn.floors, history, resting)
         self._view.note_scaling(turn.key, note)
 
-    def _remember(self, turn: _Turn) -> None:
+    def _remember(self, turn: Turn) -> None:
         self.records[turn.key] = Record(
             turn.before,
             turn.observation,
@@ -404,7 +353,7 @@ class ScalingService:
         return self._view.facts(key, now_s=self._now_s(), patience_s=self._patience_s)
 
 
-def _lacks(turn: _Turn) -> bool:
+def _lacks(turn: Turn) -> bool:
     """Return whether a role wants more than it has placed."""
     placed = {
         target.role: sum(pod.node is not None for pod in turn.facts.pods_of(target.role))
@@ -416,82 +365,3 @@ def _lacks(turn: _Turn) -> bool:
 def _scales(pool: GPUInferencePool) -> bool:
     scaling = pool.spec.scaling
     return scaling is not None and bool(scaling.target) and pool.spec.actuation != "Off"
-
-
-def _is_external(pool: GPUInferencePool) -> bool:
-    """Return whether somebody else writes the counts, and ours are shown only."""
-    return pool.spec.scaling is not None and pool.spec.scaling.mode == "External"
-
-
-def _findings(turn: _Turn, advice: str) -> tuple[Finding, ...]:
-    """Return the conditions; their words change only when something else is the matter."""
-    if turn.blind:
-        why = "; ".join(f"role {role}: {text}" for role, text in sorted(turn.blind.items()))
-        text = f"{why}; nothing is scaled in; {advice}"
-        fresh = Finding(METRICS_FRESH, holds=False, reason="Blind", message=text)
-    else:
-        fresh = Finding(
-            METRICS_FRESH, holds=True, reason="Measured", message="every role can be read"
-        )
-    targets = turn.decision.value
-    if turn.second_writer and _is_external(turn.pool):
-        text = f"{turn.second_writer}; let one of them go, or each undoes what the other wrote"
-        limited = Finding(SCALING_LIMITED, holds=True, reason="SecondWriter", message=text)
-    elif turn.second_writer:
-        text = (
-            f"{turn.second_writer} writes the count of a role as well; remove that autoscaler or "
-            "set spec.scaling.mode to External; nothing is scaled meanwhile"
-        )
-        limited = Finding(SCALING_LIMITED, holds=True, reason="SecondWriter", message=text)
-    elif targets.limit:
-        reason = "NoPlace" if turn.reach else "Bounds"
-        limited = Finding(SCALING_LIMITED, holds=True, reason=reason, message=targets.limit)
-    else:
-        limited = Finding(
-            SCALING_LIMITED, holds=False, reason="Free", message="counts follow the load"
-        )
-    return fresh, limited
-
-
-def _claim(turn: _Turn, turns: list[_Turn]) -> Claim:
-    levels = sorted({other.priority for other in turns})
-    floor = sum(
-        max(role.min_replicas, turn.observation.floor_of(place)) * role.gpus
-        for place, role in enumerate(turn.params.roles)
-    )
-    missing = {reach.role: reach.missing for reach in turn.reach}
-    demand = sum(
-        (target.replicas + missing.get(target.role, 0)) * role.gpus
-        for target, role in zip(turn.decision.value.roles, turn.params.roles, strict=True)
-    )
-    offline = turn.pool.spec.scaling is not None and turn.pool.spec.scaling.sla is None
-    return Claim(
-        "/".join(turn.key),
-        turn.priority,
-        floor,
-        max(floor, demand),
-        held_gpus(turn.facts),
-        float(1 + levels.index(turn.priority)),
-        offline,
-    )
-
-
-def _give_up_one(turn: _Turn, taker: PoolKey) -> Decision[Targets]:
-    """Return the turn's decision with one replica less than it has, if its bounds allow."""
-    counts = [target.before for target in turn.decision.value.roles]
-    frame = frame_of(turn.params, turn.observation, is_blind=False)
-    spare = [place for place, low in enumerate(frame.lows) if counts[place] > low]
-    if not spare:
-        return turn.decision
-    most = max(spare, key=lambda place: counts[place])
-    budget = frame.cost_gpus(counts) - frame.gpus[most]
-    fewer = join(counts, replace(frame, max_gpus=budget))
-    if fewer is None:
-        return turn.decision
-    reason = f"yields to {'/'.join(taker)}, which is of higher priority and found no place"
-    roles = tuple(
-        replace(target, replicas=count, reason=reason)
-        for target, count in zip(turn.decision.value.roles, fewer, strict=True)
-    )
-    targets = replace(turn.decision.value, roles=roles, limit=reason)
-    return Decision(targets, reason, turn.decision.inputs)

@@ -16,7 +16,6 @@ from moorage_policies.plans.records import PlanRecord
 from moorage_policies.plans.slots import open_slots
 from moorage_policies.scaling import Targets
 from moorage_policies.scaling.reach import Asked, RoleReach, Shape, find_reach
-from moorage_policies.scaling.shares import Claim, Shares, next_to_yield, share
 from moorage_policies.state.snapshot import Snapshot
 from moorage_policies.types import NVIDIA_GPU, IntArray
 
@@ -75,14 +74,7 @@ def priority_of(facts: PoolFacts, remembered: Mapping[PoolKey, int], key: PoolKe
     return max((pod.priority for pod in facts.pods), default=remembered.get(key, 0))
 
 
-def held_gpus(facts: PoolFacts) -> int:
+def held_gpus(facts: PoolFacts, role: str | None = None) -> int:
     """Return the accelerators that the pool's pods hold, those going away included."""
-    return sum(pod.requests.get(NVIDIA_GPU, 0) for pod in facts.pods if pod.node is not None)
-
-
-def choose_yielder(claims: Sequence[Claim], snapshot: Snapshot) -> tuple[int | None, Shares]:
-    """Return who gives up a replica for others that found no place, and everybody's share."""
-    column = snapshot.columns.get(NVIDIA_GPU)
-    total = int(snapshot.allocatable[:, column].sum()) if column is not None else 0
-    shares = share(claims, total).value
-    return next_to_yield(claims, shares), shares
+    pods = facts.pods if role is None else facts.pods_of(role)
+    return sum(pod.requests.get(NVIDIA_GPU, 0) for pod in pods if pod.node is not None)

@@ -98,10 +98,14 @@ def read_role(
     expected = max(1, facts.ready if facts.expected is None else facts.expected)
     if not fresh or len(fresh) < COVERED_RATIO * expected:
         return _bare(facts, "blind"), f"{len(fresh)} of {expected} ready replicas can be read"
+    moving = [(a, b) for a, b in fresh if not _stands_still(facts.signal, a, b)]
+    if facts.signal is not None and not _shows(facts.signal, moving or fresh):
+        return _bare(facts, "blind"), f"no replica shows {facts.signal.quantity}"
+    if not moving or len(moving) < COVERED_RATIO * expected:
+        return _bare(facts, "blind"), ""  # told when it lasts: see `_counts`
+    fresh = moving
     spread = max(1.0, expected / len(fresh))  # the young ones' part of the load was the others'
     load = _load(facts.signal, fresh, spread)
-    if facts.signal is not None and load is None and facts.signal.quantity != "prefill_s":
-        return _bare(facts, "blind"), f"no replica shows {facts.signal.quantity}"
     waiting = sum(b.values.get("waiting", 0.0) for _, b in fresh) * spread
     ttft, itl = _latencies(fresh, "ttft_s"), _latencies(fresh, "itl_s")
     sight = "idle" if _is_quiet(fresh) else "measured"
@@ -152,6 +156,21 @@ def _counts(before: PodSample, after: PodSample, now_s: float, stale_s: float) -
         return False
     frozen = after.values.get("running", 0.0) > 0.0 and now_s - after.changed_s > stale_s
     return now_s - after.at_s <= stale_s and not frozen
+
+
+def _shows(signal: Signal, fresh: Sequence[tuple[PodSample, PodSample]]) -> bool:
+    """Return whether anybody tells what the load is measured by; a prompt's time may be unknown."""
+    if signal.quantity == "prefill_s":
+        return True
+    return any(_amount(signal, before, after) is not None for before, after in fresh)
+
+
+def _stands_still(signal: Signal | None, before: PodSample, after: PodSample) -> bool:
+    """Return whether requests run and yet nothing was done between the samples."""
+    if signal is not None and not signal.is_rate:
+        return False
+    same = (before.values, before.buckets) == (after.values, after.buckets)
+    return same and after.values.get("running", 0.0) > 0.0
 
 
 def _load(

@@ -66,13 +66,21 @@ def share(claims: Sequence[Claim], total_gpus: int) -> Decision[Shares]:
     return Decision(Shares(gpus, _fairness(claims, gpus)), reason or "no pools", inputs)
 
 
-def next_to_yield(claims: Sequence[Claim], shares: Shares) -> int | None:
+def next_to_yield(
+    claims: Sequence[Claim], shares: Shares, may: Sequence[bool] | None = None
+) -> int | None:
     """Return the place of the pool that should give up one replica next, ``None`` for nobody.
 
     Offline pools yield before others, lower priority before higher, who has most above its share
-    before who has less. One at a time: the next is chosen when that replica is gone.
+    before who has less.
+
+    Args:
+        claims: all pools.
+        shares: what each of them should have.
+        may: who of them may be asked; absent: everybody.
     """
-    over = [p for p, c in enumerate(claims) if c.held_gpus > shares.gpus[p]]
+    allowed = may or [True] * len(claims)
+    over = [p for p, c in enumerate(claims) if allowed[p] and c.held_gpus > shares.gpus[p]]
     if not over:
         return None
     return min(

@@ -50,7 +50,14 @@ def test_a_pod_that_does_not_answer_is_taken_like_the_others() -> None:
 
 def test_a_counter_that_begins_anew_went_from_zero() -> None:
     assert growth(1000.0, 30.0) == 30.0
-    assert read(pair("a", 9000, 1000), pair("b", 0, 0))[0].load == 1.0
+    assert read(pair("a", 9000, 1000), pair("b", 0, 0, running=0.0))[0].load == 1.0
+
+
+def test_a_pod_that_stands_still_while_it_runs_requests_is_no_proof_of_little_load() -> None:
+    assert read(pair("a", 0, 2000), pair("b", 500, 500))[0].load == 4.0
+    reading, why = read(pair("a", 500, 500), pair("b", 0, 0))
+    assert (reading.sight, reading.load) == ("blind", None)
+    assert why == "", "a long prompt may do that: it is told when it lasts"
 
 
 @pytest.mark.parametrize(
