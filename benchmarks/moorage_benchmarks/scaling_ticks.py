@@ -12,17 +12,23 @@ import psutil
 
 from moorage_crds.names import FIELD_MANAGER, ROLES, role_object_name
 from moorage_crds.objects import NodeObject, PodObject
+from moorage_crds.policy import PolicySpec
 from moorage_operator.children import ChildObject, to_child
+from moorage_operator.defragmentation.facts import Question
+from moorage_operator.defragmentation.searching import Outcome
 from moorage_operator.manifests.names import POOL_REPLICAS_ANNOTATION, class_labels, role_labels
 from moorage_operator.manifests.templates import Json
 from moorage_operator.metrics import Metrics
 from moorage_operator.services.records import read_pool_record
 from moorage_operator.services.scaling import ScalingService, ScalingSettings
 from moorage_operator.services.scaling_acts import ScalingActs
+from moorage_operator.services.scaling_moves import MoveBook
 from moorage_operator.services.view import ClusterView
 from moorage_operator.services.writing import Writer
 from moorage_operator.signals.profiles import MetricProfile
 from moorage_operator.signals.scrape import Endpoint
+from moorage_policies.planning.facts import Facts, PlanningParams
+from moorage_policies.rescheduling.proposals import DefragmentParams, Want
 from moorage_policies.scaling.samples import PodSample
 
 NAMESPACE = "bench"
@@ -52,6 +58,26 @@ class _Engines:
 
     async def close(self) -> None:
         """Do nothing."""
+
+
+class _Nowhere:
+    """A search that nobody needs: all replicas have their place."""
+
+    async def policy(self) -> PolicySpec:
+        """Return the built-in policy."""
+        return PolicySpec()
+
+    async def gather(
+        self, policy: PolicySpec, now_s: float, wants: Sequence[Want] = ()
+    ) -> Question:
+        """Return nothing to look at."""
+        del policy, wants
+        return Question(Facts(now_s, 0, (), ()), PlanningParams(), DefragmentParams())
+
+    async def ask(self, question: Question, *, is_look: bool) -> Outcome:
+        """Return no moves."""
+        del question, is_look
+        return Outcome()
 
 
 class _Session:
@@ -120,10 +146,12 @@ def _service(view: ClusterView, engines: _Engines, session: _Session) -> Scaling
 
     writer = Writer(session, lambda: True, lambda _verb, _kind: None)
     acts = ScalingActs(view, writer, session, lambda: True, lambda _verb, _kind: None, tell)
+    nowhere = _Nowhere()
     return ScalingService(
         view,
         engines,
         acts,
+        MoveBook(nowhere, nowhere, nowhere.ask, lambda: engines.now_s, _Silent()),
         lambda: engines.now_s,
         ScalingSettings(TICK_S, 45.0, 0.0),
         patience_s=15.0,

@@ -12,7 +12,7 @@ from moorage_cluster.lease import LeaderLease
 from moorage_cluster.session import ApiSession
 from moorage_operator.config import OperatorConfig
 from moorage_operator.defragmentation.facts import ClusterFacts
-from moorage_operator.defragmentation.searching import ask
+from moorage_operator.defragmentation.searching import Search
 from moorage_operator.defragmentation.service import DefragmentationService
 from moorage_operator.handlers.memo import Memo
 from moorage_operator.hinting import HintDoors, build_hints
@@ -63,6 +63,7 @@ class Doors:
     refused: RefusedPods
     scaling: ScalingService
     defragmentation: DefragmentationService
+    search: Search
     memo: Memo
     primed: asyncio.Event
     """Set once pools and role objects have been listed."""
@@ -125,7 +126,8 @@ def build_doors(
     health = _build_health(config, session, view, lease, metrics, book, reporter)
     refused = _build_refused(session, view, lease, metrics, reporter)
     watches = Watches(session, view, book, refused, hints.of_pods, reporter)
-    scaling = build_scaling(config, session, lease, view, writer, metrics, reporter)
+    search = Search()
+    scaling = build_scaling(config, session, lease, view, writer, search, metrics, reporter)
     _watch_gauges(metrics, wakeups, view, watches)
     _watch_health(metrics, health)
     return Doors(
@@ -142,7 +144,10 @@ def build_doors(
         health=health,
         refused=refused,
         scaling=scaling,
-        defragmentation=_build_defragmentation(config, session, view, lease, metrics, reporter),
+        defragmentation=_build_defragmentation(
+            config, session, view, lease, metrics, search, reporter
+        ),
+        search=search,
         memo=Memo(view, credentials),
         primed=asyncio.Event(),
         synced=asyncio.Event(),
@@ -195,6 +200,7 @@ def _build_defragmentation(
     view: ClusterView,
     lease: LeaderLease,
     metrics: Metrics,
+    search: Search,
     reporter: Reporter,
 ) -> DefragmentationService:
     plan_facts = PlanFacts(session, view, config)
@@ -203,7 +209,7 @@ def _build_defragmentation(
         view,
         plan_facts,
         ClusterFacts(session, view, plan_facts),
-        ask,
+        search.ask,
         lambda: lease.held,
         metrics.count_write,
         time.time,

@@ -102,6 +102,7 @@ async def _serve_a_term(doors: Doors, stop: asyncio.Event) -> int:
     for task in tasks:
         if task.done() and not task.cancelled() and (error := task.exception()):
             doors.reporter.report("operator.failed", error=repr(error))
+    await doors.search.close()
     await doors.lease.release()
     return 0 if ended == 1 else EXIT_FAILED
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from moorage_crds.disruption import Defragmentation
 from moorage_crds.policy import PlacementPolicy
 from moorage_operator.defragmentation.facts import Question
 from moorage_operator.defragmentation.opening import is_open_now, refuse_what_never_opens
-from moorage_operator.defragmentation.searching import Outcome, ask
+from moorage_operator.defragmentation.searching import Outcome, Search
 from moorage_operator.defragmentation.service import DefragmentationService
 from moorage_operator.errors import NotLeadingError
 from moorage_operator.services.view import ClusterView
@@ -213,13 +214,30 @@ async def test_who_does_not_lead_writes_nothing() -> None:
     assert cluster.conditions == []
 
 
-async def test_the_search_answers_from_a_process_of_its_own() -> None:
+async def test_one_warm_process_answers_question_after_question() -> None:
     wants = (Want("ns/big", {NVIDIA_GPU: 8}),)
     params = DefragmentParams(wants=wants, deadline_s=0.2)
     question = Question(scattered(), PlanningParams(), params)
-    seen = await ask(question, is_look=True)
+    search = Search()
+    seen = await search.ask(question, is_look=True)
     assert seen.picture is not None
     assert seen.picture.without_room == ("ns/big",)
-    found = (await ask(question, is_look=False)).proposal
+    first = search.pid
+    assert first is not None
+    found = (await search.ask(question, is_look=False)).proposal
     assert found is not None
     assert [move.kind for move in found.moves] == ["Move"]
+    assert search.pid == first
+    await search.close()
+    assert search.pid is None
+
+
+async def test_a_process_that_nobody_asks_ends_and_the_next_question_starts_another() -> None:
+    wants = (Want("ns/big", {NVIDIA_GPU: 8}),)
+    question = Question(scattered(), PlanningParams(), DefragmentParams(wants=wants))
+    search = Search(warm_s=0.0)
+    for _ in range(2):
+        assert (await search.ask(question, is_look=True)).picture is not None
+        await asyncio.sleep(0.01)
+        assert search.pid is None
+    await search.close()

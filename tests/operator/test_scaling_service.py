@@ -11,14 +11,22 @@ import msgspec
 import pytest
 
 from moorage_crds.names import POOLS, ROLES
+from moorage_crds.policy import PolicySpec
+from moorage_operator.defragmentation.facts import Question
+from moorage_operator.defragmentation.searching import Outcome
 from moorage_operator.metrics import Metrics
 from moorage_operator.services.scaling import ScalingService, ScalingSettings
 from moorage_operator.services.scaling_acts import ScalingActs
+from moorage_operator.services.scaling_moves import MoveBook
 from moorage_operator.services.writing import Writer
 from moorage_operator.signals.profiles import MetricProfile
 from moorage_operator.signals.scrape import Endpoint
+from moorage_policies.planning.facts import Facts, PlanningParams
+from moorage_policies.rescheduling.defragment import propose
+from moorage_policies.rescheduling.proposals import DefragmentParams, Want
 from moorage_policies.scaling.replay import Record, replay
 from moorage_policies.scaling.samples import PodSample
+from moorage_policies.types import Owner
 
 Json = dict[str, Any]
 NS = "team"
@@ -64,6 +72,29 @@ class Engines:
         pass
 
 
+class Cluster:
+    """What a search for moves is told, and a search in this process."""
+
+    def __init__(self) -> None:
+        self.facts = Facts(0.0, 1, (), ())
+        self.asked: list[Want] = []
+
+    async def policy(self) -> PolicySpec:
+        return PolicySpec()
+
+    async def gather(
+        self, policy: PolicySpec, now_s: float, wants: Sequence[Want] = ()
+    ) -> Question:
+        del policy
+        self.asked += wants
+        params = DefragmentParams(wants=tuple(wants), deadline_s=0.1)
+        return Question(replace(self.facts, at_s=now_s), PlanningParams(), params)
+
+    async def ask(self, question: Question, *, is_look: bool) -> Outcome:
+        assert not is_look
+        return Outcome(proposal=propose(question.facts, question.planning, question.params))
+
+
 class Site:
     """A bench with scaling: pods get addresses and are ready at once, ticks move the clock."""
 
@@ -74,6 +105,8 @@ class Site:
         self.metrics = Metrics()
         self.observe_s = 0.0
         self.priorities: dict[str, int] = {}
+        self.cluster = Cluster()
+        self.spreads = False
         self.restart()
 
     def restart(self) -> None:
@@ -88,15 +121,20 @@ class Site:
             bench.view, writer, bench.api, lambda: bench.leads, lambda _verb, _kind: None, tell
         )
         acts._mark = self._mark  # type: ignore[method-assign]
+        silent = type("Silent", (), {"report": lambda *_, **__: None})()
+        self.moves = MoveBook(
+            self.cluster, self.cluster, self.cluster.ask, lambda: bench.now_s, silent
+        )
         self.service = ScalingService(
             bench.view,
             self.engines,  # type: ignore[arg-type]
             acts,
+            self.moves,
             lambda: bench.now_s,
             ScalingSettings(TICK_S, 45.0, 0.0, observe_s=self.observe_s),
             patience_s=15.0,
             metrics=self.metrics,
-            reporter=type("Silent", (), {"report": lambda *_, **__: None})(),
+            reporter=silent,
         )
 
     async def _mark(self, pod: Any, annotations: Json, labels: Json) -> None:
@@ -122,7 +160,8 @@ class Site:
                 free[node] -= _gpus(pod)
 
         def place(pod: Json) -> str | None:
-            for name, gpus in free.items():
+            order = sorted(free.items(), key=lambda kv: -kv[1]) if self.spreads else free.items()
+            for name, gpus in order:
                 if gpus >= _gpus(pod):
                     free[name] -= _gpus(pod)
                     return name
@@ -314,6 +353,46 @@ async def test_nobody_stays_out_of_the_service_of_a_pool_that_is_not_scaled(
     site.bench.api.edit(path, lambda pool: pool["spec"].update(actuation="Off"))
     await site.tick(2)
     assert site.resting() == []
+
+
+async def test_room_after_moves_is_asked_for_and_told(
+    site: Site, new: Any, new_pool: Callable[..., Json], new_role: Callable[..., Json]
+) -> None:
+    """Half of each of six nodes is free, and one more replica needs a whole one."""
+    site.spreads = True
+    await new(scaling={"bounds": [{**b, "minReplicas": 3} for b in SCALING["bounds"]]})
+    await site.tick(2)
+    assert site.held("llama") == 24
+    site.bench.add_node("whole")
+    role = new_role("decode", accelerators=[{"class": "H100-80GB", "count": 8}], replicas=1)
+    bounds = [{"role": "decode", "minReplicas": 1, "maxReplicas": 2}]
+    scaling = {"target": "100", "bounds": bounds}
+    site.bench.apply_pool(new_pool("large", roles=[role], scaling=scaling))
+    await site.tick(2)
+    site.cluster.facts = movable(site)
+    site.engines.tokens_per_s = 300.0
+    await site.tick(2)
+    await site.moves.settled()
+    await site.tick()
+    assert [want.gpus for want in site.cluster.asked] == [8]
+    assert site.count("decode", "large") == 1, "only what has a place is asked for"
+    limited = site.bench.condition("ScalingLimited", "large")
+    assert limited["reason"] == "NoPlace"
+    assert "would fit after moves (1 of running replicas)" in limited["message"]
+    await site.tick(2)
+    assert len(site.cluster.asked) == 1, "not asked again at every tick"
+
+
+def movable(site: Site) -> Facts:
+    """Return what the operator knows, as the search reads it, with pods that may move."""
+    snapshot = site.bench.view.facts((NS, "llama"), now_s=0.0, patience_s=0.0).snapshot
+    owner = Owner("ReplicaSet", "rs", "rs")
+    pods = tuple(
+        replace(pod, owner=owner, scheduler="moorage-scheduler")
+        for row in range(len(snapshot.nodes))
+        for pod in snapshot.pods_on(row)
+    )
+    return Facts(0.0, 1, snapshot.nodes, pods, migrations={p.uid: "SurgeFirst" for p in pods})
 
 
 async def test_pending_lets_a_node_autoscaler_see_the_demand(site: Site, new: Any) -> None:

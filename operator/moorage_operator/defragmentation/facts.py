@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -24,6 +24,9 @@ from moorage_policies.rescheduling.proposals import DefragmentParams, Want, want
 from moorage_policies.types import AcceleratorClass, DisruptionBudget, Node, Pod
 
 T = TypeVar("T")
+
+ROOM_SEARCH_S = 2.0
+"""Search for room for the replicas of one pool, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +52,15 @@ class ClusterFacts:
         self._view = view
         self._plan_facts = plan_facts
 
-    async def gather(self, policy: PolicySpec, now_s: float) -> Question:
+    async def gather(
+        self, policy: PolicySpec, now_s: float, wants: Sequence[Want] = ()
+    ) -> Question:
         """Return what a search looks at, read now.
+
+        Args:
+            policy: the cluster's policy.
+            now_s: the moment.
+            wants: what should find room; absent: what the policy's defragmentation asks for.
 
         Raises:
             ApiError: the server does not answer.
@@ -74,7 +84,8 @@ class ClusterFacts:
             migrations=migrations,
         )
         restart_s = {pod.uid: s for pod, body in pods if (s := restart_of(body)) is not None}
-        return Question(facts, self._planning(policy), self._params(policy, restart_s))
+        params = _params_for(wants, policy, restart_s) if wants else self._params(policy, restart_s)
+        return Question(facts, self._planning(policy), params)
 
     def _planning(self, policy: PolicySpec) -> PlanningParams:
         classes = tuple(
@@ -124,6 +135,18 @@ class ClusterFacts:
         async for page in self._session.list_pages(resource.path()):
             for item in page.items or ():
                 yield bytes(item)
+
+
+def _params_for(
+    wants: Sequence[Want], policy: PolicySpec, restart_s: Mapping[str, float]
+) -> DefragmentParams:
+    return DefragmentParams(
+        wants=tuple(wants),
+        max_moves=policy.solver.max_moves_per_plan,
+        restart_s=restart_s,
+        deadline_s=ROOM_SEARCH_S,
+        seed=policy.solver.seed,
+    )
 
 
 def _replicas(pool: GPUInferencePool, catalog: Catalog) -> Iterable[Want]:

@@ -1,4 +1,4 @@
-"""One search for moves: reads a question from standard input, answers, and ends."""
+"""Searches for moves: reads questions from standard input, answers each, ends with the input."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ NICENESS = 10
 
 
 def main() -> None:
-    """Answer the one question."""
+    """Answer question after question."""
     os.nice(NICENESS)
-    try:
-        outcome = _answer(sys.stdin.buffer.readline(), sys.stdin.buffer.read())
-    except (MoorageError, msgspec.MsgspecError) as error:
-        outcome = Outcome(failed=str(error))
-    sys.stdout.buffer.write(msgspec.json.encode(outcome))
+    questions, answers = sys.stdin.buffer, sys.stdout.buffer
+    while first := questions.readline():
+        try:
+            task = msgspec.json.decode(first, type=Task)
+            outcome = _answer(task, questions.read(task.size))
+        except (MoorageError, msgspec.MsgspecError) as error:
+            outcome = Outcome(failed=str(error))
+        answers.write(msgspec.json.encode(outcome) + b"\n")
+        answers.flush()
 
 
-def _answer(first: bytes, rest: bytes) -> Outcome:
-    task = msgspec.json.decode(first, type=Task)
-    snapshot = decode(rest)
+def _answer(task: Task, body: bytes) -> Outcome:
+    snapshot = decode(body)
     if task.is_look:
         return Outcome(picture=look(snapshot.facts, snapshot.params, task.params))
     found = propose(snapshot.facts, snapshot.params, task.params, clock=time.monotonic)

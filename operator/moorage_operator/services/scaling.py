@@ -20,6 +20,7 @@ from moorage_operator.services.facts import PoolFacts
 from moorage_operator.services.pool_pods import PoolKey
 from moorage_operator.services.scaling_acts import ScalingActs
 from moorage_operator.services.scaling_findings import findings_of
+from moorage_operator.services.scaling_moves import MoveBook
 from moorage_operator.services.scaling_note import ManualFloor, ScalingNote, add_entry, note_of
 from moorage_operator.services.scaling_params import StartUps, params_of
 from moorage_operator.services.scaling_reading import (
@@ -89,6 +90,7 @@ class ScalingService:
         view: the cluster as known.
         scraper: reads pods.
         acts: writes.
+        moves: what moves would make room.
         now_s: Unix seconds.
         settings: how ticks run.
         patience_s: see ``OperatorConfig.patience_s``.
@@ -101,6 +103,7 @@ class ScalingService:
         view: ClusterView,
         scraper: Source,
         acts: ScalingActs,
+        moves: MoveBook,
         now_s: Callable[[], float],
         settings: ScalingSettings,
         *,
@@ -111,6 +114,7 @@ class ScalingService:
         self._view = view
         self._scraper = scraper
         self._acts = acts
+        self._moves = moves
         self._now_s = now_s
         self._settings = settings
         self._patience_s = patience_s
@@ -141,6 +145,7 @@ class ScalingService:
                 self._metrics.tick_seconds.observe(max(0.0, took_s))
                 await asyncio.sleep(max(0.1, self._settings.tick_s - took_s))
         finally:
+            await self._moves.close()
             await self._scraper.close()
 
     async def tick(self) -> None:
@@ -283,7 +288,15 @@ class ScalingService:
             if kept is None:
                 records = self._view.plans.records()
                 kept = kept_by_plans(records, turn.facts.snapshot, turn.facts.now_s)
-            grown = find_growth(turn.pool, turn.facts, turn.decision.value, kept, turn.priority)
+            grown = find_growth(
+                turn.pool,
+                turn.facts,
+                turn.decision.value,
+                kept,
+                turn.priority,
+                self._moves.find(turn.key),
+            )
+            self._moves.wonder(turn.key, grown.scattered)
             kept = kept + grown.taken
             turn.reach = grown.reach
             turn.decision = settle(turn.decision, grown.reach, turn.params, turn.observation)

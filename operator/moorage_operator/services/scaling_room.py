@@ -15,17 +15,31 @@ from moorage_operator.services.pool_pods import PoolKey
 from moorage_policies.plans.records import PlanRecord
 from moorage_policies.plans.slots import open_slots
 from moorage_policies.scaling import Targets
-from moorage_policies.scaling.reach import Asked, RoleReach, Shape, find_reach
+from moorage_policies.scaling.reach import (
+    Asked,
+    RoleReach,
+    Shape,
+    Shift,
+    find_reach,
+    find_scattered,
+)
 from moorage_policies.state.snapshot import Snapshot
 from moorage_policies.types import NVIDIA_GPU, IntArray
 
 
 @dataclass(frozen=True, slots=True)
 class Grown:
-    """What one pool may have, and the room that its new replicas take."""
+    """What one pool may have.
+
+    Args:
+        reach: by role.
+        taken: the room that its new replicas take, shape ``(nodes, resources)``.
+        scattered: replicas that found no place although enough is free.
+    """
 
     reach: tuple[RoleReach, ...]
     taken: IntArray
+    scattered: tuple[Shape, ...] = ()
 
 
 def kept_by_plans(records: Sequence[PlanRecord], snapshot: Snapshot, now_s: float) -> IntArray:
@@ -42,9 +56,23 @@ def kept_by_plans(records: Sequence[PlanRecord], snapshot: Snapshot, now_s: floa
 
 
 def find_growth(
-    pool: GPUInferencePool, facts: PoolFacts, targets: Targets, kept: IntArray, priority: int
+    pool: GPUInferencePool,
+    facts: PoolFacts,
+    targets: Targets,
+    kept: IntArray,
+    priority: int,
+    shifts: Sequence[Shift] = (),
 ) -> Grown:
-    """Return what of the wished growth has a place besides ``kept``, and takes it."""
+    """Return what of the wished growth has a place besides ``kept``, and takes it.
+
+    Args:
+        pool: the pool.
+        facts: what is known of it.
+        targets: what is wished for.
+        kept: room that others have, shape ``(nodes, resources)``.
+        priority: of its pods.
+        shifts: moves that would make room, as far as they are known.
+    """
     plan = plan_pool(pool, facts)
     planned = {role.role.name: role for role in plan.roles}
     asked = []
@@ -65,8 +93,8 @@ def find_growth(
         have = min(placed, target.before, target.replicas)
         asked.append(Asked(target.role, have, target.replicas, shapes))
     taken = np.zeros_like(kept)
-    reach = find_reach(facts.snapshot, asked, kept, taken)
-    return Grown(reach, taken)
+    reach = find_reach(facts.snapshot, asked, kept, taken, shifts)
+    return Grown(reach, taken, find_scattered(facts.snapshot, asked, reach, kept + taken))
 
 
 def priority_of(facts: PoolFacts, remembered: Mapping[PoolKey, int], key: PoolKey) -> int:

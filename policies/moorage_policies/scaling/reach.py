@@ -73,22 +73,40 @@ class Asked:
     shapes: tuple[Shape, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A running pod that could change its node.
+
+    Args:
+        uid: of the pod.
+        source: node that it leaves.
+        target: node that it goes to.
+    """
+
+    uid: str
+    source: str
+    target: str
+
+
 def find_reach(
     snapshot: Snapshot,
     asked: Sequence[Asked],
     kept: IntArray | None = None,
     taken: IntArray | None = None,
+    shifts: Sequence[Shift] = (),
 ) -> tuple[RoleReach, ...]:
     """Return how many of the wished replicas have a place, role by role in turn.
 
     Replicas are put on the node that they fill most, in turns, so that no role takes all. What fits
-    nowhere is tried once more with the pods of lower priority away.
+    nowhere is tried once more after moves, then with the pods of lower priority away.
 
     Args:
         snapshot: nodes, and the pods that sit on them; those going away still do.
         asked: what is wished for.
         kept: room that plans hold for others, shape ``(nodes, resources)``.
         taken: the room that the placed replicas take is added to it.
+        shifts: moves that a search proposed, in their order; those that do not hold any more, and
+            all after them, are left out.
     """
     free = snapshot.free.copy() if kept is None else snapshot.free - kept
     offered = free.copy()
@@ -96,11 +114,31 @@ def find_reach(
     if taken is not None:
         taken += offered - free
     missing = [max(0, a.wished - a.have) - n for a, n in zip(asked, placed, strict=True)]
+    moves = _count_moves(snapshot, asked, missing, free, shifts) if any(missing) else None
     after = _place_after_reclaim(snapshot, asked, missing, free) if any(missing) else placed
     return tuple(
-        _describe(a, n, lack, worst, reclaimed)
+        _describe(a, n, lack, worst, reclaimed, moves)
         for a, n, lack, worst, reclaimed in zip(asked, placed, missing, classes, after, strict=True)
     )
+
+
+def find_scattered(
+    snapshot: Snapshot, asked: Sequence[Asked], reach: Sequence[RoleReach], kept: IntArray
+) -> tuple[Shape, ...]:
+    """Return shapes of missing replicas for which enough is free, only not in one piece."""
+    found = []
+    for role, seen in zip(asked, reach, strict=True):
+        if not seen.missing or not role.shapes:
+            continue
+        best = role.shapes[0]
+        demand = snapshot.demand_of(best.pod)
+        if demand is None:
+            continue
+        free = np.maximum(snapshot.free - kept, 0)
+        free = free[find_accepting(snapshot, best.accelerator, best.pod)].sum(axis=0)
+        if (free >= demand * best.pods).all():
+            found.append(best)
+    return tuple(found)
 
 
 def settle(
@@ -205,6 +243,32 @@ def _choose_rows(
     return chosen
 
 
+def _count_moves(
+    snapshot: Snapshot,
+    asked: Sequence[Asked],
+    missing: Sequence[int],
+    free: IntArray,
+    shifts: Sequence[Shift],
+) -> int | None:
+    """Return how many of the moves it takes until all fit, ``None`` when all do not do."""
+    opened = free.copy()
+    again = [replace(a, have=a.wished - lack) for a, lack in zip(asked, missing, strict=True)]
+    for count, shift in enumerate(shifts, 1):
+        source, target = (snapshot.node_index.get(n) for n in (shift.source, shift.target))
+        if source is None or target is None:
+            return None
+        pod = next((p for p in snapshot.pods_on(source) if p.uid == shift.uid), None)
+        demand = None if pod is None or pod.terminating else snapshot.demand_of(pod)
+        if demand is None or (opened[target] < demand)[demand > 0].any():
+            return None
+        opened[target] -= demand
+        opened[source] += demand
+        placed, _ = _place(snapshot, again, opened.copy())
+        if all(n >= lack for n, lack in zip(placed, missing, strict=True)):
+            return count
+    return None
+
+
 def _place_after_reclaim(
     snapshot: Snapshot, asked: Sequence[Asked], missing: Sequence[int], free: IntArray
 ) -> list[int]:
@@ -221,10 +285,15 @@ def _place_after_reclaim(
     return placed
 
 
-def _describe(asked: Asked, placed: int, missing: int, worst: int, reclaimed: int) -> RoleReach:
+def _describe(
+    asked: Asked, placed: int, missing: int, worst: int, reclaimed: int, moves: int | None
+) -> RoleReach:
     have = asked.have + placed
     if missing <= 0:
         return RoleReach(asked.role, max(have, asked.wished), 0, "class" if worst else "now")
+    if moves is not None:
+        text = f" ({moves} of running replicas); set onUnplaceable to Pending to have them made"
+        return RoleReach(asked.role, have, missing, "moves", text)
     where: Where = "reclaim" if reclaimed >= missing else "nowhere"
     best = asked.shapes[0] if asked.shapes else None
     name = best.accelerator.name if best else "any class"

@@ -5,14 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage_policies.scaling import Observation, Params, RatioBand, RoleParams, RoleReading, begin
-from moorage_policies.scaling.reach import Asked, RoleReach, Shape, find_reach, settle
+from moorage_policies.scaling.reach import (
+    Asked,
+    RoleReach,
+    Shape,
+    Shift,
+    find_reach,
+    find_scattered,
+    settle,
+)
 from moorage_policies.scaling.replay import Record, replay
 from moorage_policies.scaling.step import step
+from moorage_policies.state.snapshot import Snapshot
 from moorage_policies.testing import make_node, make_pod, make_snapshot
 from moorage_policies.types import AcceleratorClass, Node
 
@@ -63,6 +73,52 @@ def test_room_that_plans_keep_is_not_given_away() -> None:
     kept = snapshot.free.copy()
     [found] = find_reach(snapshot, [Asked("decode", 0, 1, (shape(),))], kept)
     assert found.missing == 1
+
+
+def scattered() -> Snapshot:
+    """Three nodes of eight with half of each in use, by pods of equal priority."""
+    pods = [make_pod(n, gpus=4, priority=10, node=n, phase="Running") for n in ("a", "b", "c")]
+    return make_snapshot([node("a"), node("b"), node("c")], pods)
+
+
+def test_room_after_moves_is_told_with_the_moves_it_takes() -> None:
+    snapshot = scattered()
+    asked = Asked("decode", 0, 1, (shape(gpus=8),))
+    [before] = find_reach(snapshot, [asked])
+    assert (before.where, before.missing) == ("nowhere", 1)
+    nothing = np.zeros_like(snapshot.free)
+    assert find_scattered(snapshot, [asked], [before], nothing) == asked.shapes
+    uids = {pod.node: pod.uid for row in range(3) for pod in snapshot.pods_on(row)}
+    moves = [Shift(uids["a"], "a", "b"), Shift(uids["c"], "c", "a")]
+    [after] = find_reach(snapshot, [asked], shifts=moves)
+    assert (after.replicas, after.missing, after.where) == (0, 1, "moves")
+    assert "(1 of running replicas)" in after.relaxation, "the second is not needed"
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        pytest.param(("a", "c", "b"), id="the-pod-sits-elsewhere"),
+        pytest.param(("a", "a", "gone"), id="the-target-is-gone"),
+        pytest.param(("full", "full", "a"), id="the-target-has-no-room"),
+    ],
+)
+def test_moves_that_do_not_hold_any_more_make_no_room(move: tuple[str, str, str]) -> None:
+    extra = make_pod("full", gpus=8, priority=10, node="full", phase="Running")
+    old = scattered()
+    pods = [pod for row in range(3) for pod in old.pods_on(row)]
+    snapshot = make_snapshot([*old.nodes, node("full")], [*pods, extra])
+    uids = {pod.name: pod.uid for pod in (*pods, extra)}
+    moves = [Shift(uids[move[0]], *move[1:])]
+    [found] = find_reach(snapshot, [Asked("decode", 0, 1, (shape(gpus=8),))], shifts=moves)
+    assert found.where == "nowhere"
+
+
+def test_nobody_searches_where_too_little_is_free() -> None:
+    snapshot = scattered()
+    asked = Asked("decode", 0, 1, (Shape(H100, make_pod("new", gpus=8), pods=2),))
+    reach = find_reach(snapshot, [asked])
+    assert find_scattered(snapshot, [asked], reach, np.zeros_like(snapshot.free)) == ()
 
 
 @given(st.lists(st.integers(0, 8), min_size=1, max_size=4), st.integers(1, 8), st.integers(0, 12))
