@@ -1,29 +1,20 @@
-"""Node and pod lists in the form of the openb trace, and the stream of pods drawn from them.
+"""A cluster and the pods that it sees, from node and pod lists; the stream of pods drawn from them.
 
-Node lists are CSV files with the columns ``cpu_milli, memory_mib, gpu, model``, pod lists with
-``cpu_milli, memory_mib, num_gpu, gpu_milli`` and, if they like, ``gpu_spec`` (acceptable models
-joined by ``|``). A column ``count`` repeats a line; other columns are ignored; files that end in
-``.gz`` are unpacked. ``gpu_milli`` below 1000 goes with ``num_gpu`` 1 only: a shared device.
+The form of the lists is that of :mod:`moorage_cli.train.lists`; when pods come and go is not looked
+at.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TextIO, cast
 
 import numpy as np
 
-from moorage_policies.errors import BadInputError
+from moorage_cli.train.lists import ListedPod, list_name, read_nodes, read_pods
 from moorage_policies.scoring.mix import WHOLE_MILLI, Shape
 from moorage_policies.simulation.shared_devices import SharedNodes
 from moorage_policies.types import IntArray
-
-MOST_GPUS = 64
-MOST_LINES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,93 +78,25 @@ def read_trace(nodes_file: Path, pods_file: Path) -> Trace:
     Raises:
         BadInputError: a file cannot be used; names file, line and column.
     """
-    nodes = _read_nodes(nodes_file)
+    nodes = _to_shared(nodes_file)
     index: dict[Shape, int] = {}
     pods: list[int] = []
-    for line in _lines(pods_file, ("cpu_milli", "memory_mib", "num_gpu", "gpu_milli")):
-        pods += [index.setdefault(_shape(line), len(index))] * line.count
-    name = pods_file.name.removesuffix(".gz").removesuffix(".csv").removeprefix("openb_pod_list_")
-    trace = Trace(name, nodes, tuple(index), np.array(pods, dtype=np.int64))
-    if not pods or not trace.gpus_milli[trace.pods].any():
-        raise BadInputError(
-            "no pod asks for a GPU; give a list with GPU pods", field=str(pods_file)
-        )
-    return trace
+    for pod, count in read_pods(pods_file):
+        pods += [index.setdefault(_shape(pod), len(index))] * count
+    return Trace(list_name(pods_file), nodes, tuple(index), np.array(pods, dtype=np.int64))
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    file: Path
-    number: int
-    cells: dict[str, str]
-
-    def integer(self, column: str, most: int = 2**40) -> int:
-        """Return a cell as a whole number from 0 to ``most``."""
-        text = (self.cells.get(column) or "").strip()
-        if not text.isascii() or not text.isdecimal() or int(text) > most:
-            raise self.error(column, f"{text!r} is no whole number from 0 to {most}")
-        return int(text)
-
-    @property
-    def count(self) -> int:
-        """Return how often the line counts."""
-        return self.integer("count", MOST_LINES) if self.cells.get("count") else 1
-
-    def error(self, column: str, problem: str) -> BadInputError:
-        return BadInputError(
-            f"{problem}; correct the cell", field=f"{self.file.name} line {self.number}, {column}"
-        )
+def _shape(pod: ListedPod) -> Shape:
+    models = frozenset(pod.models) or None
+    return Shape(pod.gpus, pod.cpu_milli, pod.memory_mib, pod.gpu_milli, models)
 
 
-def _lines(file: Path, columns: tuple[str, ...]) -> Iterator[_Line]:
-    try:
-        with _opened(file) as text:
-            reader = csv.DictReader(text)
-            missing = [name for name in columns if name not in (reader.fieldnames or ())]
-            if missing:
-                message = f"the column {missing[0]} is missing; it needs {', '.join(columns)}"
-                raise BadInputError(message, field=file.name)
-            for number, cells in enumerate(reader, 2):
-                yield _Line(file, number, cells)
-    except (OSError, UnicodeDecodeError, EOFError, csv.Error) as error:
-        raise BadInputError(f"cannot be read: {error}", field=str(file)) from error
-
-
-def _opened(file: Path) -> TextIO:
-    if file.suffix == ".gz":
-        return cast("TextIO", gzip.open(file, "rt", encoding="utf-8", newline=""))
-    return file.open(encoding="utf-8", newline="")
-
-
-def _shape(line: _Line) -> Shape:
-    devices, milli = line.integer("num_gpu", MOST_GPUS), line.integer("gpu_milli", WHOLE_MILLI)
-    if devices == 0 or milli == 0:
-        devices, milli = 0, WHOLE_MILLI
-    elif devices > 1 and milli < WHOLE_MILLI:
-        raise line.error("gpu_milli", f"{milli} goes with num_gpu 1 only")
-    models = frozenset(filter(None, (line.cells.get("gpu_spec") or "").split("|")))
-    return Shape(
-        devices,
-        line.integer("cpu_milli"),
-        line.integer("memory_mib"),
-        milli,
-        models if devices and models else None,
-    )
-
-
-def _read_nodes(file: Path) -> SharedNodes:
-    lines = list(_lines(file, ("cpu_milli", "memory_mib", "gpu", "model")))
-    runs = np.array([line.count for line in lines], dtype=np.int64)
-    if not runs.sum():
-        raise BadInputError("there is no node in it", field=str(file))
-    gpus = np.repeat([line.integer("gpu", MOST_GPUS) for line in lines], runs)
-    if not gpus.any():
-        raise BadInputError("no node has a GPU; give a list with GPU nodes", field=str(file))
+def _to_shared(file: Path) -> SharedNodes:
+    every = [node for node, count in read_nodes(file) for _ in range(count)]
+    gpus = np.array([node.gpus for node in every], dtype=np.int64)
     return SharedNodes(
-        cpu=np.repeat([line.integer("cpu_milli") for line in lines], runs),
-        memory=np.repeat([line.integer("memory_mib") for line in lines], runs),
+        cpu=np.array([node.cpu_milli for node in every], dtype=np.int64),
+        memory=np.array([node.memory_mib for node in every], dtype=np.int64),
         milli=np.where(np.arange(gpus.max()) < gpus[:, None], WHOLE_MILLI, 0),
-        classes=tuple(
-            line.cells["model"] or "" for line, n in zip(lines, runs, strict=True) for _ in range(n)
-        ),
+        classes=tuple(node.model for node in every),
     )

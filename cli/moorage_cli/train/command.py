@@ -10,6 +10,9 @@ TRAININGS = {
     "network": SubCommand(
         "moorage_cli.train.network", "Learn from recorded runs where workloads run fastest."
     ),
+    "weights": SubCommand(
+        "moorage_cli.train.weights", "Fit the scorers' weights to recorded days in hindsight."
+    ),
 }
 
 app = typer.Typer(cls=lazy_group(TRAININGS), no_args_is_help=True)
