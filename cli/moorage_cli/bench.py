@@ -27,6 +27,7 @@ PROTOCOLS = {
     "fragmentation": SubCommand(
         f"{PACKAGE}.fragmentation", "GPUs that nobody gets, beside FGD and others."
     ),
+    "load": SubCommand(f"{PACKAGE}.load", "What old measurements of busy nodes cost."),
     "rescheduling": SubCommand(
         f"{PACKAGE}.rescheduling", "Bounded migrations beside greedy, POP and an integer program."
     ),

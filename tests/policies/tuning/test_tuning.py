@@ -19,10 +19,12 @@ from moorage_policies.tuning import (
     TUNED,
     Day,
     Recorded,
+    Tuning,
     cut_by_count,
     cut_by_time,
     draw_nodes,
     solve_day,
+    steps,
     tune,
 )
 from moorage_policies.tuning.days import DAY_S, FEWEST_PODS, gpus_of
@@ -108,7 +110,7 @@ def test_a_day_gets_nodes_until_pods_ask_for_the_wanted_share(seed: int, load_pe
     assert len({node.name for node in day.nodes}) == len(day.nodes)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 999))
 def test_replays_and_hindsight_serve_no_more_than_there_is(seed: int) -> None:
     day = _random_day(seed)
@@ -148,51 +150,55 @@ def test_only_the_tuned_weights_change_and_ten_is_the_built_in_share() -> None:
 
 @pytest.fixture(scope="module")
 def week() -> list[Day]:
-    return [_random_day(seed, pods=24) for seed in range(6)]
+    return [_random_day(seed, pods=20) for seed in range(5)]
 
 
-def test_fitted_weights_are_never_worse_on_the_days_learned_from(week: list[Day]) -> None:
-    heard: list[str] = []
-    tuning = tune(week, RankingParams(), held_out=2, seed=3, solve=_all_of, told=heard.append)
+@pytest.fixture(scope="module")
+def heard() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def tuning(week: list[Day], heard: list[str]) -> Tuning:
+    return tune(week, RankingParams(), held_out=1, seed=3, solve=_nobody, told=heard.append)
+
+
+def test_fitted_weights_are_the_best_that_were_tried(tuning: Tuning, heard: list[str]) -> None:
     learned = slice(0, 4)
     assert tuning.gpus[FITTED][learned].sum() >= tuning.gpus[BUILT][learned].sum()
     assert tuning.tried[tuning.shares] == tuning.gpus[FITTED][learned].sum()
     assert tuning.tried[tuning.shares] == max(tuning.tried.values())
-    assert heard[-1] == "day 5 in hindsight"
-    again = tune(week, RankingParams(), held_out=2, seed=3, solve=_all_of)
+    assert heard[-1] == "day 4 in hindsight"
+    assert len(heard) <= steps(5)
+
+
+def test_held_out_days_do_not_change_the_weights(week: list[Day], tuning: Tuning) -> None:
+    other = [*week[:4], _random_day(77, pods=20)]
+    again = tune(other, RankingParams(), held_out=1, seed=3, solve=_nobody)
+    assert again.tried == tuning.tried
     assert again.shares == tuning.shares
 
 
-def test_held_out_days_do_not_change_the_weights(week: list[Day]) -> None:
-    other = [*week[:4], _random_day(77, pods=24), _random_day(78, pods=24)]
-    fitted = [
-        tune(days, RankingParams(), held_out=2, seed=3, solve=_all_of).shares
-        for days in (week, other)
-    ]
-    assert fitted[0] == fitted[1]
-
-
-def test_hindsight_is_at_least_what_any_replay_served(week: list[Day]) -> None:
-    tuning = tune(week, RankingParams(), held_out=2, seed=3, solve=lambda _: frozenset())
+def test_hindsight_is_at_least_what_any_replay_served(tuning: Tuning) -> None:
     for arm in (STOCK, BUILT, FITTED):
         assert (tuning.gpus[HINDSIGHT] >= tuning.gpus[arm]).all()
 
 
-def test_the_gap_is_counted_from_heuristic_to_hindsight(week: list[Day]) -> None:
-    tuning = tune(week, RankingParams(), held_out=2, seed=3, solve=_all_of)
-    rows = {STOCK: [0, 0, 0, 0, 50, 50], BUILT: [0, 0, 0, 0, 90, 90], FITTED: [9, 9, 9, 9, 70, 70]}
+def test_the_gap_is_counted_from_heuristic_to_hindsight(tuning: Tuning) -> None:
+    rows = {STOCK: [0, 0, 0, 50, 50], BUILT: [0, 0, 0, 90, 90], FITTED: [9, 9, 9, 70, 70]}
     gpus = {arm: np.array(values) for arm, values in rows.items()}
-    tuning = replace(tuning, gpus={**gpus, HINDSIGHT: np.array([9, 9, 9, 9, 90, 90])})
+    hindsight = np.array([9, 9, 9, 90, 90])
+    tuning = replace(tuning, held_out=2, gpus={**gpus, HINDSIGHT: hindsight})
     assert tuning.closed_ratio(STOCK) == pytest.approx(0.5)  # (140 - 100) / (180 - 100)
     assert np.isnan(tuning.closed_ratio(BUILT))
     assert tuning.interval(STOCK, np.random.default_rng(1)) == pytest.approx((0.5, 0.5))
 
 
-@pytest.mark.parametrize(("days", "held_out"), [(3, 1), (6, 0), (6, 4)])
+@pytest.mark.parametrize(("days", "held_out"), [(3, 1), (5, 0), (5, 3)])
 def test_too_few_days_to_learn_from_are_refused(week: list[Day], days: int, held_out: int) -> None:
     with pytest.raises(BadInputError, match="held"):
         tune(week[:days], RankingParams(), held_out=held_out, seed=1)
 
 
-def _all_of(day: Day) -> frozenset[str]:
-    return frozenset(pod.uid for pod in day.pods)
+def _nobody(_day: Day) -> frozenset[str]:
+    return frozenset()
