@@ -120,7 +120,7 @@ class MixLearner:
             snapshot: the cluster.
             now_s: seconds on any clock that only goes forward.
         """
-        for old, new in _changed(self._rows, snapshot.node_pods):
+        for old, new in changed_rows(self._rows, snapshot.node_pods):
             self._count(old, -1)
             self._count(new, 1)
         self._rows = snapshot.node_pods
@@ -220,7 +220,7 @@ def _order(shape: Shape) -> tuple[int, int, int, int, tuple[str, ...]]:
     return (*shape[:4], tuple(sorted(shape.classes)) if shape.classes is not None else ())
 
 
-def _changed(
+def changed_rows(
     old: tuple[tuple[Pod, ...], ...], new: tuple[tuple[Pod, ...], ...]
 ) -> Iterator[tuple[tuple[Pod, ...], tuple[Pod, ...]]]:
     """Yield rows whose pods are not the very same tuple, as pairs of before and after."""

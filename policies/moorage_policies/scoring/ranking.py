@@ -14,9 +14,10 @@ from moorage_policies.ports import Clock
 from moorage_policies.scoring.energy import Draw, Energy
 from moorage_policies.scoring.fragmentation import Fragmentation
 from moorage_policies.scoring.heterogeneity import Heterogeneity
-from moorage_policies.scoring.interference import Interference, Pair
+from moorage_policies.scoring.interference import Interference, Observed
 from moorage_policies.scoring.mix import HALF_LIFE_S
 from moorage_policies.scoring.neighbours import PreferredNeighbours, SoftSpread
+from moorage_policies.scoring.slowdowns import Pair
 from moorage_policies.scoring.soft import LocalImages, PreferredNodes, SoftTaints
 from moorage_policies.state import Snapshot
 from moorage_policies.types import CPU, NVIDIA_GPU, Decision, FloatArray, IntArray, Pod
@@ -200,6 +201,7 @@ class Ranker:
         "_fragmentation",
         "_heterogeneity",
         "_interference",
+        "_observed",
         "_params",
         "_scorers",
         "_told",
@@ -208,6 +210,7 @@ class Ranker:
     def __init__(self, params: RankingParams, clock: Clock, told: tuple[Scorer, ...] = ()) -> None:
         self._clock = clock
         self._told = told
+        self._observed = Observed()  # what was learned survives another policy
         self.adopt(params)
 
     @property
@@ -219,7 +222,7 @@ class Ranker:
         """Rank in another way from now on; let it learn again before it is asked."""
         self._params = params
         self._fragmentation = Fragmentation(params.accelerators, half_life_s=params.half_life_s)
-        self._interference = Interference(params.slowdowns)
+        self._interference = Interference(params.slowdowns, self._observed)
         self._heterogeneity = Heterogeneity(levels=params.topology_levels)
         self._scorers: tuple[Scorer, ...] = (
             PreferredNodes(),
@@ -238,7 +241,7 @@ class Ranker:
         """Take what scorers learn from the cluster (the request mix) from this snapshot."""
         self._fragmentation.learn(snapshot, self._clock())
         self._heterogeneity.learn(self._fragmentation.mixes, snapshot)
-        self._interference.learn(snapshot)
+        self._interference.learn(snapshot, self._clock())
 
     def opinion(self, name: str, pod: Pod, snapshot: Snapshot, rows: IntArray) -> FloatArray | None:
         """Return what one scorer says, whatever its weight, ``None`` without any opinion."""
