@@ -48,6 +48,10 @@ ALL_LISTS = "mean"
 TRACES = Path(__file__).with_name("traces") / "openb"
 LISTS = ("default", "cpu050", "cpu100", "gpushare40", "gpuspec10", "gpuspec33", "multigpu20")
 _QUICK_NODES = 8
+OFFLINE_MARKS = {"offline-sorted": "--", "offline-bound": "-"}
+"""Lines of what is no bar, as it knows all pods beforehand."""
+PEER_COLOURS = ("#c6dbef", "#9ecae1", "#6baed6", "#3182bd", "#bdbdbd", "#737373", "#dadaeb")
+BARS_WIDTH = 0.8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -214,28 +218,41 @@ def _means(rows: Sequence[Row], seed: int) -> Iterator[Row]:
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Write what is left unallocated by arm and list as a PNG."""
+    """Write what is left unallocated by arm and list as a PNG: online bars, offline marks."""
     import_module("matplotlib").use("Agg")
     pyplot = import_module("matplotlib.pyplot")
     left = {(row.case, row.arm): row.value for row in rows if row.metric == "unalloc_pct"}
     cases = list(dict.fromkeys(case for case, _ in left))
-    arms = list(dict.fromkeys(arm for _, arm in left if not arm.endswith("(published)")))
-    figure, axis = pyplot.subplots(figsize=(max(8, 1.6 * len(cases)), 6))
-    width = 0.8 / len(arms)
+    every = list(dict.fromkeys(arm for _, arm in left if not arm.endswith("(published)")))
+    arms = [arm for arm in every if arm not in OFFLINE_MARKS]
+    colours = dict(zip((arm for arm in arms if arm != OURS), PEER_COLOURS, strict=False))
+    figure, axis = pyplot.subplots(figsize=(max(8, 1.6 * len(cases)), 6), layout="constrained")
+    width = BARS_WIDTH / len(arms)
     for number, arm in enumerate(arms):
-        axis.bar(
-            [place + number * width for place in range(len(cases))],
+        bars = axis.bar(
+            [place + (number + 0.5) * width - BARS_WIDTH / 2 for place in range(len(cases))],
             [left.get((case, arm), float("nan")) for case in cases],
             width,
-            color="tab:orange" if arm == OURS else None,
+            color=colours.get(arm, "tab:orange"),
             label=arm,
         )
-    axis.set_xticks([place + 0.4 for place in range(len(cases))], cases)
+        if arm == OURS:
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+            axis.bar_label(bars, fmt="%.1f", fontsize=8, padding=2, bbox=box)
+    for arm, style in OFFLINE_MARKS.items():
+        for place, case in enumerate(cases):
+            ends = (place - BARS_WIDTH / 2, place + BARS_WIDTH / 2)
+            label = arm if place == 0 else None
+            value = left.get((case, arm), float("nan"))
+            axis.hlines(value, *ends, color="black", ls=style, lw=1.5, label=label)
+    axis.set_xticks(range(len(cases)), cases)
+    axis.set_ylim(bottom=-0.1)
     axis.set_ylabel("GPUs that nobody got, %")
     axis.set_title("fragmentation: lower is better")
     axis.grid(axis="y", alpha=0.4)
-    axis.legend(ncols=3, fontsize=8)
-    figure.savefig(path, dpi=110, bbox_inches="tight")
+    axis.set_axisbelow(True)
+    figure.legend(loc="outside lower center", ncols=5, fontsize=9, frameon=False)
+    figure.savefig(path, dpi=110)
     pyplot.close(figure)
 
 
