@@ -137,7 +137,7 @@ class SlowdownLearner:
         }
 
     def _kept_ratio(self, now_s: float) -> float:
-        return 0.5 ** (max(0.0, now_s - self._at_s) / self._half_life_s)
+        return math.pow(0.5, max(0.0, now_s - self._at_s) / self._half_life_s)
 
     def _fade(self, now_s: float) -> None:
         kept_ratio = self._kept_ratio(now_s)
