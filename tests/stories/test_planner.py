@@ -41,7 +41,7 @@ from moorage_crds.names import (
 pytestmark = pytest.mark.control_plane
 
 PRIORITIES = {"plan-high": 300, "plan-middle": 200, "plan-low": 100}
-DYING_EXTENDER = Path(__file__).parent / "data" / "extender_that_dies.py"
+DYING_PROGRAM = Path(__file__).parent / "data" / "program_that_dies.py"
 ENDED = ("Completed", "Aborted", "Superseded")
 
 
@@ -494,7 +494,7 @@ def test_a_planner_killed_at_any_of_its_writes_is_taken_over_without_a_trace(
 def plan_until_killed(harbour: Harbour, number: int) -> bool:
     """Let a planner plan that dies at a write; return whether it did before all was done."""
     installation, name = harbour.installation, f"wants-four-{number}"
-    dying = (sys.executable, str(DYING_EXTENDER), str(number))
+    dying = (sys.executable, str(DYING_PROGRAM), "extender", str(number))
     usual = installation.crash_and_restart(EXTENDER, dying)
     wait_planning(installation, harbour.eventually)
     harbour.deployment(name, 4)

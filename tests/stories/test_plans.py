@@ -46,7 +46,7 @@ from moorage_policies.invariants import Act, Frame, History, Step, Violation, au
 pytestmark = pytest.mark.control_plane
 
 NODES = 3
-DYING_OPERATOR = Path(__file__).parent / "data" / "operator_that_dies.py"
+DYING_PROGRAM = Path(__file__).parent / "data" / "program_that_dies.py"
 
 
 @pytest.fixture(scope="module")
@@ -551,7 +551,7 @@ def run_until_killed(fleet: Fleet, plan: str, number: int) -> bool:
         "MOORAGE_OPERATOR_LISTEN_HOST": "127.0.0.1",
         "MOORAGE_OPERATOR_LISTEN_PORT": "0",
     }
-    command = [sys.executable, str(DYING_OPERATOR), str(number)]
+    command = [sys.executable, str(DYING_PROGRAM), "operator", str(number)]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     try:
         fleet.eventually(
