@@ -9,6 +9,9 @@ solved apart), ``program`` (CP-SAT on the whole problem, long limit), ours at ea
 ``fragment_rate`` is the share of free cores outside of 16-core holes; ``bound`` the least that is
 possible for all that is proven; ``above_best`` and ``below_greedy`` are differences of rates.
 ``broken`` counts what the independent checker objects to when the moves are taken in order.
+
+Without given files ``replay`` cases follow: plans are carried out by the executor's decisions while
+fifteen things a minute change; see ``rescheduling_replay``.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ import numpy as np
 import typer
 from rich.progress import track
 
+from moorage_benchmarks import rescheduling_replay as replay
 from moorage_benchmarks.report import OURS, JsonFile, Row, finish
 from moorage_benchmarks.rescheduling_cases import generate
 from moorage_benchmarks.rescheduling_peers import solve_parts, solve_program
@@ -98,6 +102,12 @@ def run(
     rows: list[Row] = []
     for case in track(cases, description="rescheduling", transient=True):
         rows += _measure(case, settings)
+    if instances:
+        return rows
+    if quick:
+        return rows + replay.measure(PROTOCOL, seed, minutes=3, nodes=20)
+    for number in track(range(snapshots), description="replay", transient=True):
+        rows += replay.measure(PROTOCOL, seed + number)
     return rows
 
 
