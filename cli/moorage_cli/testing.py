@@ -10,13 +10,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeVar
 
+import msgspec
+
 from moorage_cli.control_plane.api import ApiClient
 from moorage_cli.control_plane.errors import RequestRefusedError
 from moorage_cli.installation import Installation
-from moorage_crds.names import DEPLOYMENTS, PLANS, PODS, POLICIES, POOLS
+from moorage_crds.convert import to_node, to_pod
+from moorage_crds.names import DEPLOYMENTS, NODES, PLANS, PODS, POLICIES, POOLS
+from moorage_crds.objects import NodeObject, PodObject
+from moorage_policies.invariants import Act, Frame, History, Step, Violation, audit
 
 T = TypeVar("T")
 Json = dict[str, Any]
+Events = list[tuple[str, Json]]
+"""What a watch told, oldest first: the kind of change and the object."""
 Eventually = Callable[..., Any]
 """Asks until a condition holds: ``eventually(look, what=..., within_s=...)``."""
 
@@ -87,7 +94,7 @@ class Quarter:
         """Return the revision from which on a history begins."""
         return str(self.api.get(PODS.path(self.namespace))["metadata"]["resourceVersion"])
 
-    def history(self, since: str) -> list[tuple[str, Json]]:
+    def history(self, since: str) -> Events:
         """Return every revision of the namespace's pods since then, in the server's order."""
         query = {"watch": "1", "resourceVersion": since, "timeoutSeconds": "1"}
         body = self.api.raw("GET", PODS.path(self.namespace), query=query)
@@ -114,6 +121,36 @@ class Quarter:
             counts.append(sum(map(is_ready, known.values())))
         return min(counts)
 
+    def violations(
+        self, plans: Iterable[Json], before: Iterable[Json], events: Events
+    ) -> tuple[Violation, ...]:
+        """Return which promises the recorded history of the namespace's pods breaks.
+
+        Args:
+            plans: every plan of that time.
+            before: the pods when it began.
+            events: what happened to pods since.
+        """
+        steps = tuple(
+            Step(plan["metadata"]["uid"], move["index"], move["pod"]["uid"])
+            for plan in plans
+            for move in plan["spec"]["moves"]
+            if move["kind"] != "Place"
+        )
+        items = self.api.get(NODES.path())["items"]
+        nodes = {n["metadata"]["name"]: to_node(msgspec.convert(n, NodeObject)) for n in items}
+        pods = {p["metadata"]["uid"]: to_pod(msgspec.convert(p, PodObject)) for p in before}
+        frames, acts = [Frame(0, 0.0, nodes, dict(pods), steps=steps)], []
+        for number, (kind, item) in enumerate(events, 1):
+            pod = to_pod(msgspec.convert(item, PodObject))
+            was = pods.pop(pod.uid, None)
+            if kind != "DELETED":
+                pods[pod.uid] = pod
+            if pod.terminating and not (was is None or was.terminating) and was_evicted(item):
+                acts.append(Act(number - 1, float(number), "Evict", pod.uid))
+            frames.append(Frame(number, float(number), nodes, dict(pods), steps=steps))
+        return audit(History(frames, acts))
+
     def clear(self, plans: Iterable[str]) -> None:
         """Remove plans, pools and workloads; return when no pod is left."""
         api, namespace = self.api, self.namespace
@@ -132,6 +169,50 @@ class Quarter:
             what="the pods are gone",
             within_s=60,
         )
+
+
+class Film:
+    """Every revision of some objects from now on, in the server's order.
+
+    It is recorded while things happen: the server forgets what is older than a while.
+
+    Args:
+        api: the administrator's client.
+        path: of the objects.
+    """
+
+    def __init__(self, api: ApiClient, path: str) -> None:
+        self._api, self._path = api, path
+        self._revision = str(api.get(path)["metadata"]["resourceVersion"])
+        self._events: Events = []
+        self._failure = ""
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._record, daemon=True)
+        self._thread.start()
+
+    def events(self) -> Events:
+        """Return what happened up to now, and end the recording.
+
+        Raises:
+            AssertionError: something is missing in it.
+        """
+        self._ends.set()
+        self._thread.join()
+        assert not self._failure, self._failure
+        return self._events
+
+    def _record(self) -> None:
+        is_last = False
+        while not is_last:
+            is_last = self._ends.is_set()
+            query = {"watch": "1", "resourceVersion": self._revision, "timeoutSeconds": "1"}
+            for line in filter(None, self._api.raw("GET", self._path, query=query).splitlines()):
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    self._failure = json.dumps(event["object"])
+                    return
+                self._events.append((event["type"], event["object"]))
+                self._revision = event["object"]["metadata"]["resourceVersion"]
 
 
 def is_ready(pod: Json) -> bool:

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -27,7 +26,6 @@ from moorage_cli.installation import OPERATOR, Installation
 from moorage_cli.manifests import SYSTEM_NAMESPACE
 from moorage_cli.plan.command import app
 from moorage_cli.testing import UNLIMITED_MOVES, Eventually, Json, Quarter, is_ready, was_evicted
-from moorage_crds.convert import to_node, to_pod
 from moorage_crds.names import (
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
@@ -40,8 +38,7 @@ from moorage_crds.names import (
     SCHEDULER_NAME,
     SURGE_ANNOTATION,
 )
-from moorage_crds.objects import NodeObject, PodObject
-from moorage_policies.invariants import Act, Frame, History, Step, Violation, audit
+from moorage_policies.invariants import Violation
 
 pytestmark = pytest.mark.control_plane
 
@@ -218,27 +215,9 @@ class Fleet(Quarter):
         nodes = [node["metadata"]["name"] for node in self.api.get("/api/v1/nodes")["items"]]
         return str(next(name for name in sorted(nodes) if name not in used))
 
-    def violations(self, plan: str, before: list[Json], since: str) -> tuple[Violation, ...]:
-        """Return which promises the recorded history breaks."""
-        body = self.api.get(PLANS.path("", plan))
-        steps = tuple(
-            Step(body["metadata"]["uid"], move["index"], move["pod"]["uid"])
-            for move in body["spec"]["moves"]
-            if move["kind"] != "Place"
-        )
-        items = self.api.get("/api/v1/nodes")["items"]
-        nodes = {n["metadata"]["name"]: to_node(msgspec.convert(n, NodeObject)) for n in items}
-        pods = {p["metadata"]["uid"]: to_pod(msgspec.convert(p, PodObject)) for p in before}
-        frames, acts = [Frame(0, 0.0, nodes, dict(pods), steps=steps)], []
-        for number, (kind, item) in enumerate(self.history(since), 1):
-            pod = to_pod(msgspec.convert(item, PodObject))
-            was = pods.pop(pod.uid, None)
-            if kind != "DELETED":
-                pods[pod.uid] = pod
-            if pod.terminating and not (was is None or was.terminating) and was_evicted(item):
-                acts.append(Act(number - 1, float(number), "Evict", pod.uid))
-            frames.append(Frame(number, float(number), nodes, dict(pods), steps=steps))
-        return audit(History(frames, acts))
+    def broken_by(self, plan: str, before: list[Json], since: str) -> tuple[Violation, ...]:
+        """Return which promises the history since then breaks."""
+        return self.violations([self.api.get(PLANS.path("", plan))], before, self.history(since))
 
     def is_settled(self, replicas: int) -> bool:
         """Return whether nothing of a plan is left on the pool."""
@@ -278,7 +257,7 @@ def test_surge_first_exchanges_exactly_one_pod_and_never_falls_below_the_wish(
     assert after[new]["spec"]["nodeName"] == target
     fleet.eventually(lambda: fleet.is_settled(3), what="nothing of the plan is left")
     assert fleet.fewest_ready(before, since) == 3
-    assert fleet.violations(plan, before, since) == ()
+    assert fleet.broken_by(plan, before, since) == ()
     assert status["progress"] == "1/1"
 
 
@@ -290,7 +269,7 @@ def test_evict_first_uses_the_eviction_api_and_lands_on_the_target(fleet: Fleet)
     fleet.wait_phase(plan, "Completed")
     [gone] = {p["metadata"]["uid"] for _, p in fleet.history(since) if was_evicted(p)}
     assert gone == before[0]["metadata"]["uid"]
-    assert fleet.violations(plan, before, since) == ()
+    assert fleet.broken_by(plan, before, since) == ()
     after = {pod["metadata"]["uid"]: pod for pod in fleet.pods()}
     assert before[0]["metadata"]["uid"] not in after
     assert before[1]["metadata"]["uid"] in after
@@ -311,7 +290,7 @@ def test_a_swap_goes_by_a_staging_node_while_nobody_is_missed(fleet: Fleet) -> N
     }
     fleet.eventually(lambda: fleet.is_settled(2), what="nothing of the plan is left")
     assert fleet.fewest_ready(before, since) == 2
-    assert fleet.violations(plan, before, since) == ()
+    assert fleet.broken_by(plan, before, since) == ()
 
 
 def test_a_swap_with_no_room_anywhere_evicts_one_of_the_two(fleet: Fleet) -> None:
@@ -519,7 +498,7 @@ def test_an_operator_killed_at_any_write_of_a_plan_is_taken_over_without_a_trace
             assert fleet.is_settled(2), number
             if strategy == "SurgeFirst":
                 assert fleet.fewest_ready(before, since) == 2, number
-            assert fleet.violations(plan, before, since) == (), number
+            assert fleet.broken_by(plan, before, since) == (), number
             if not was_killed:
                 break
         assert number > 4  # proposed, approved, executing, and at least two of the move itself

@@ -180,7 +180,7 @@ def _surge(turn: Turn) -> Decision[Action]:  # noqa: PLR0911 - one guard after t
         return turn.fail("TargetGone", f"node {turn.move.target} is gone")
     new = turn.replacement
     if new is None:
-        return _await_newcomer(turn, workload.trouble)
+        return _await_newcomer(turn, workload)
     if new.uid != turn.progress.replacement_uid:
         named = notes.with_replacement(turn.progress, new)
         return notes.write_move(turn.record.progress, named, f"{new.key} takes the place")
@@ -218,10 +218,10 @@ def _why_inexact(turn: Turn, new: Pod) -> Problem | None:
     return None
 
 
-def _await_newcomer(turn: Turn, trouble: str) -> Decision[Action]:
-    if trouble:
-        reason = "QuotaExceeded" if "exceeded quota" in trouble else "PodsRefused"
-        return turn.fail(reason, trouble)
+def _await_newcomer(turn: Turn, workload: Workload) -> Decision[Action]:
+    if workload.trouble:
+        reason = "QuotaExceeded" if "exceeded quota" in workload.trouble else "PodsRefused"
+        return turn.fail(reason, workload.trouble)
     if turn.seen.nodes[turn.move.target].unschedulable:
         return turn.fail("TargetRefuses", f"node {turn.move.target} is cordoned")
     waiting = [pod for pod in turn.newcomers if pod.node is None]
@@ -230,6 +230,10 @@ def _await_newcomer(turn: Turn, trouble: str) -> Decision[Action]:
         stray = strays[0]
         message = f"{stray.key} went to {stray.node} instead of {turn.move.target}"
         return turn.fail("LandedElsewhere", message)
+    live = len(siblings_of(turn.move, turn.seen.pods.values())) + 1
+    if workload.surge and not turn.newcomers and live >= workload.desired + workload.surge:
+        message = f"{workload.name} was scaled in: it starts no pod beside its {live}"
+        return turn.fail("OwnerScaledIn", message)
     message = f"no replacement sits on {turn.move.target} yet"
     problem = Problem("ReplacementPending", message)
     return turn.hold(problem, turn.params.bind_deadline_s)

@@ -109,6 +109,20 @@ def test_a_target_that_vanishes_ends_the_plan(world: Any, move: Any, phase: str)
     assert w.evictions == []
 
 
+def test_a_scale_in_ends_the_wait_for_a_replacement_that_nobody_starts(
+    world: Any, move: Any
+) -> None:
+    w = world((move(),))
+    _run_until(w, "Surging")
+    w.desired, began_s = 1, w.now_s
+    while not w.progress.has_ended:
+        w.run(rounds=1)
+    assert (w.progress.phase, w.progress.reason) == ("Aborted", "OwnerScaledIn")
+    assert w.now_s - began_s < w.params.bind_deadline_s
+    w.run()
+    assert w.is_calm()
+
+
 def test_an_unready_sibling_stops_the_scale_back(world: Any, move: Any) -> None:
     w = world((move(),))
     _run_until(w, "Surging")
