@@ -36,7 +36,7 @@ import typer
 from rich.progress import Progress
 
 from moorage_benchmarks.network_matrices import BUNDLED, Measured, join_later, read_networks
-from moorage_benchmarks.report import OURS, JsonFile, Row, finish
+from moorage_benchmarks.report import OURS, JsonFile, Row, finish, write_json
 from moorage_cli.train.recorded import read_recorded
 from moorage_policies.errors import BadInputError
 from moorage_policies.network.evaluate import (
@@ -89,6 +89,7 @@ def run(
     telemetry: Path | None = None,
     runs: Path | None = None,
     plot: Path | None = None,
+    json_file: Path | None = None,
 ) -> list[Row]:
     """Return the rows of all arms per cell.
 
@@ -101,6 +102,7 @@ def run(
         telemetry: recorded samples; with ``runs``, the only cell.
         runs: recorded runs.
         plot: where to write a PNG of all cells.
+        json_file: where to write all rows so far after each cell.
     """
     if telemetry is not None and runs is not None:
         cells = iter([_given(telemetry, runs)])
@@ -117,6 +119,8 @@ def run(
         for cell in cells:
             bar.update(task, description=cell.name)
             rows += _measure(cell, seed, quick=quick)
+            if json_file is not None:
+                write_json(rows, json_file)
             bar.advance(task)
     if telemetry is None:
         rows += _time_scoring(seed, quick=quick)
@@ -350,5 +354,6 @@ def network(
         telemetry=telemetry,
         runs=runs,
         plot=plot,
+        json_file=json_file,
     )
     finish(rows, json_file)

@@ -9,7 +9,8 @@ import numpy as np
 
 from moorage_policies.network import features
 from moorage_policies.network.runs import Trial
-from moorage_policies.network.scores import Judge, choose, topology_choice
+from moorage_policies.network.scores import Judge, Sight, choose, topology_choice
+from moorage_policies.network.telemetry import View
 from moorage_policies.types import FloatArray, IntArray
 
 Choice = Callable[[Trial], int]
@@ -66,10 +67,13 @@ def interval(values: FloatArray, chance: np.random.Generator) -> tuple[float, fl
 
 
 def by_judge(judge: Judge) -> Choice:
-    """Return the rule that takes the judge's best score."""
+    """Return the rule that takes the judge's best score; it looks at the same view once."""
+    last: list[tuple[View, Sight]] = []
 
     def choice(trial: Trial) -> int:
-        values = judge.score(judge.look(trial.view), trial.job, trial.rows).values
+        if not last or last[0][0] is not trial.view:
+            last[:] = [(trial.view, judge.look(trial.view))]
+        values = judge.score(last[0][1], trial.job, trial.rows).values
         return choose(
             np.zeros(len(trial.rows)) if values is None else values, trial.view, trial.rows
         )

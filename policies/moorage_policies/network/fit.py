@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from moorage_policies.errors import BadInputError
-from moorage_policies.network.learners import FAMILIES, Pieces, Table, make_table
+from moorage_policies.network.learners import Pieces, Table, learn, make_table
 from moorage_policies.network.model import (
     INPUTS,
     VARIABLE,
@@ -89,17 +89,18 @@ def train(
         message = f"{len(table.trials)} usable decisions; give at least {LEAST_TRIALS}"
         raise BadInputError(message, field="runs")
     folds = _fold(table, seed)
-    held_out: dict[str, FloatArray] = {}
-    for family in families:
-        held_out[family] = np.full(len(table.log_s), np.nan)
-        for fold in range(int(folds.max()) + 1):
-            inside = folds[table.group] != fold
-            pieces = FAMILIES[family](table.part(inside), seed)
-            held_out[family][~inside] = _apply(pieces, table.part(~inside))
+    held_out = {family: np.full(len(table.log_s), np.nan) for family in families}
+    for fold in range(int(folds.max()) + 1):
+        inside = folds[table.group] != fold
+        past, future = table.part(inside), table.part(~inside)
+        learned: dict[str, Pieces] = {}
+        for family in sorted(families, key=SIMPLEST_FIRST.index):
+            learned[family] = learn(family, past, seed, learned)
+            held_out[family][~inside] = _apply(learned[family], future)
             told(f"{family}, fold {fold + 1}")
     slowdown = {family: _error(table, guess) for family, guess in held_out.items()}
     best = _simplest_good(slowdown)
-    pieces = FAMILIES[best](table, seed)
+    pieces = learn(best, table, seed, {})
     told(f"{best}, all")
     model = _assemble(best, pieces, table, slowdown[best])
     distrust = _distrust(table, held_out[best], seed)
@@ -109,7 +110,7 @@ def train(
 def fit_family(trials: Sequence[Trial], family: str, *, seed: int) -> Model:
     """Return a model of one family, without asking whether it is the best."""
     table = make_table(trials)
-    return _assemble(family, FAMILIES[family](table, seed), table, float("nan"))
+    return _assemble(family, learn(family, table, seed, {}), table, float("nan"))
 
 
 def steps(families: Sequence[str] = SIMPLEST_FIRST) -> int:

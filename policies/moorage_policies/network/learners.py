@@ -79,8 +79,9 @@ class Table:
 
     def rows_by_trial(self) -> Iterator[IntArray]:
         """Yield the rows of each trial."""
-        for number in range(len(self.trials)):
-            yield np.flatnonzero(self.group == number)
+        order = np.argsort(self.group, kind="stable")
+        ends = np.cumsum(np.bincount(self.group, minlength=len(self.trials)))
+        yield from np.split(order, ends[:-1])
 
     def centred(self, values: FloatArray) -> FloatArray:
         """Return what rows differ from the mean of their trial, lone ones from the mean of all."""
@@ -190,18 +191,23 @@ def learn_formula(table: Table, seed: int) -> Pieces:
     return Pieces(np.zeros(len(features.COSTS)), np.zeros(len(INPUTS)), (), formula)
 
 
-def learn_boosted_formula(table: Table, seed: int) -> Pieces:
+def learn_boosted_formula(table: Table, seed: int, whole: Pieces | None = None) -> Pieces:
     """Return the formula, and boosted trees on what it leaves unexplained.
 
     How far the trees are believed is what they explain of decisions that they have not seen.
+
+    Args:
+        table: the runs.
+        seed: of the trees.
+        whole: the formula of these runs, if it has been learned already.
     """
+    whole = whole or learn_formula(table, seed)
     kept = table.group % HELD_OUT != 0
     if not kept.any() or kept.all():
-        return learn_formula(table, seed)
+        return whole
     first = learn_formula(table.part(kept), seed)
     trees = _boost_rest(table.part(kept), first, seed)
     belief = _belief(table.part(~kept), first, trees)
-    whole = learn_formula(table, seed)
     if belief < LEAST_BELIEF:
         return whole
     believed = tuple(
@@ -270,6 +276,13 @@ FAMILIES: Mapping[str, Callable[[Table, int], Pieces]] = {
     "boosting": learn_boosting,
     "forest": learn_forest,
 }
+
+
+def learn(family: str, table: Table, seed: int, known: Mapping[str, Pieces]) -> Pieces:
+    """Return what a family learns, less what simpler ones learned from the same table already."""
+    if family == "boosted-formula":
+        return learn_boosted_formula(table, seed, known.get("formula"))
+    return FAMILIES[family](table, seed)
 
 
 def _known(inputs: FloatArray) -> tuple[BoolArray, BoolArray]:
