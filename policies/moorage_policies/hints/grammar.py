@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from moorage_policies.hints import amounts, neighbours, places, qualities
 from moorage_policies.hints.amounts import SAME_RESOURCE
@@ -38,6 +40,7 @@ RULES: tuple[Rule, ...] = (
 )
 """Tried in this order at every token; the first that means something wins."""
 
+_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 _OF_PODS = {IntentClass.CO_LOCATION, IntentClass.ANTI_AFFINITY, IntentClass.NETWORK}
 _OF_NODES = {"FEATURE", "ACCEL", "VENDOR", "ZONE", "REGION", "INSTANCE", "DOMAIN"}
 _NEGATORS = {"NOT", "NEVER", "AVOID"}
@@ -63,7 +66,7 @@ def parse_hint(text: str | bytes) -> ParsedHint:
             return ParsedHint(refusal=Refusal.NOT_TEXT)
     if len(text) > MAX_TEXT_CHARS:
         return ParsedHint(refusal=Refusal.TOO_LONG)
-    if any("\ud800" <= character <= "\udfff" for character in text):  # half a character
+    if _HALF_A_CHARACTER.search(text):
         return ParsedHint(refusal=Refusal.NOT_TEXT)
     if not is_english(text):
         return ParsedHint(refusal=Refusal.NOT_ENGLISH)
@@ -155,6 +158,12 @@ def _strongest(intents: Iterable[Intent]) -> list[Intent]:
     return [i for i in wishes.values() if not (partition and i.target == "mig")]
 
 
+@cache
+def _rules_from(letter: str) -> tuple[Rule, ...]:
+    """Return the rules that can match from a token of this letter on, in their order."""
+    return tuple(candidate for candidate in RULES if letter in candidate.starts)
+
+
 @dataclass(slots=True)
 class _Reading:
     """One pass over a clause, from left to right."""
@@ -191,7 +200,7 @@ class _Reading:
     def _rule_at(self, text: str, at: int) -> int | None:
         """Return where a rule that starts here ends, ``None`` when none means anything."""
         tokens = self.clause.tokens
-        for candidate in RULES:
+        for candidate in _rules_from(text[at]):
             match = candidate.pattern.match(text, at)
             if match is None or match.end() == at:
                 continue

@@ -52,7 +52,7 @@ def is_english(text: str) -> bool:
     letters = sum(len(word) for word in said)
     if not letters:
         return True
-    latin = sum(_is_latin(character) for word in said for character in word)
+    latin = sum(len(word) if word.isascii() else sum(map(_is_latin, word)) for word in said)
     if latin * 2 <= letters:
         return False
     foreign = sum(_is_foreign(word) for word in said)

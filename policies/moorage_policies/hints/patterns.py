@@ -57,16 +57,19 @@ class Rule:
         pattern: over tags.
         build: makes intents of what it found.
         carries: whether a negation before an earlier member of a list covers this one too.
+        starts: letters that a match can begin with, so that others need no look.
     """
 
     pattern: re.Pattern[str]
     build: Build
     carries: bool
+    starts: frozenset[str]
 
 
 def rule(pattern: str, build: Build, *, carries: bool = True) -> Rule:
     """Return the rule of a pattern written with tag names."""
-    return Rule(compile_pattern(pattern), build, carries)
+    compiled = compile_pattern(pattern)
+    return Rule(compiled, build, carries, first_letters(compiled.pattern))
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
@@ -75,6 +78,65 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     grouped = grouped.replace("«", "<").replace("»", ">")
     grouped = re.sub(r"\bNODES\b", "(?:NODES|SERVER)", grouped)
     return re.compile("".join(_TAG.sub(lambda tag: _LETTERS[tag[0]], grouped).split()))
+
+
+def first_letters(pattern: str) -> frozenset[str]:
+    """Return the letters that a match which is not empty can begin with.
+
+    Knows what patterns over tags are made of: letters, groups, alternatives, repetition,
+    and looks ahead or back, which only narrow a match and are passed over.
+    """
+    found, _, end = _read_choice(pattern, 0)
+    assert end == len(pattern)
+    return found
+
+
+_Read = tuple[frozenset[str], bool, int]
+"""First letters, whether it may be empty, and where it ends."""
+
+
+def _read_choice(pattern: str, at: int) -> _Read:
+    found, may_be_empty = frozenset[str](), False
+    while True:
+        letters_, empty, at = _read_sequence(pattern, at)
+        found, may_be_empty = found | letters_, may_be_empty or empty
+        if pattern[at : at + 1] != "|":
+            return found, may_be_empty, at
+        at += 1
+
+
+def _read_sequence(pattern: str, at: int) -> _Read:
+    found, may_be_empty = frozenset[str](), True
+    while at < len(pattern) and pattern[at] not in "|)":
+        letters_, empty, at = _read_item(pattern, at)
+        if may_be_empty:
+            found, may_be_empty = found | letters_, empty
+    return found, may_be_empty, at
+
+
+def _read_item(pattern: str, at: int) -> _Read:
+    opening = _OPENING.match(pattern, at)
+    if opening is None:
+        found, empty, at = frozenset(pattern[at]), False, at + 1
+        if found == {"$"}:
+            return frozenset(), True, at
+    else:
+        found, empty, at = _read_choice(pattern, opening.end())
+        at += 1  # the closing parenthesis
+        if opening["looks"]:
+            return frozenset(), True, at
+    repeated = _REPEATED.match(pattern, at)
+    if repeated is not None:
+        return (
+            found,
+            empty or repeated[0][0] in "*?" or repeated[0].startswith("{0"),
+            repeated.end(),
+        )
+    return found, empty, at
+
+
+_OPENING = re.compile(r"\((?:\?(?:(?P<looks><?[=!])|:|P<\w+>))?")
+_REPEATED = re.compile(r"(?:[*+?]|\{\d*,?\d*\})[?+]?")
 
 
 def letters(tokens: Iterable[Token]) -> str:
