@@ -69,14 +69,14 @@ class Lexicon:
 
     Args:
         meanings: meaning of every phrase, by its words in lower case.
-        longest: words of the longest phrase.
+        longest: words of the longest phrase that begins with a word, by that word.
         words: every word that some phrase contains.
         correctable: words that misspellings are held against, by first letter.
         doers: those of them for words that end as who does something (a balancer is no balance).
     """
 
     meanings: Mapping[Phrase, Meaning]
-    longest: int
+    longest: Mapping[str, int]
     words: frozenset[str]
     correctable: Mapping[str, list[str]]
     doers: Mapping[str, list[str]]
@@ -88,9 +88,12 @@ def lexicon() -> Lexicon:
     meanings = _build()
     worth_guessing = _correctable(meanings)
     doers = {*GPU_FAMILIES, *(word for word in worth_guessing if word.endswith(_DOERS))}
+    longest: dict[str, int] = {}
+    for words in meanings:
+        longest[words[0]] = max(len(words), longest.get(words[0], 0))
     return Lexicon(
         meanings=meanings,
-        longest=max(len(words) for words in meanings),
+        longest=longest,
         words=frozenset(word for words in meanings for word in words),
         correctable=_by_letter(worth_guessing),
         doers=_by_letter(doers),

@@ -307,10 +307,12 @@ def _is_named(said: list[Token], spelled: str, at: int, before: list[Token]) -> 
 
 
 def _longest(said: list[Token], spelled: list[str], at: int) -> tuple[Token, int]:
-    for length in range(min(lexicon().longest, len(said) - at), 0, -1):
-        meaning = lexicon().meanings.get(tuple(spelled[at : at + length]))
-        if meaning is None and length == 1 and spelled[at] in GPU_FAMILIES:
-            return Token(said[at].text, "ACCEL", spelled[at]), 1
+    known = lexicon()
+    most = known.longest.get(spelled[at], 0)
+    for length in range(min(most, len(said) - at), 0, -1):
+        meaning = known.meanings.get(tuple(spelled[at : at + length]))
         if meaning is not None and (length > 1 or said[at].tag == NAME):
             return Token(" ".join(spelled[at : at + length]), *meaning), length
+    if spelled[at] in GPU_FAMILIES and (spelled[at],) not in known.meanings:
+        return Token(said[at].text, "ACCEL", spelled[at]), 1
     return said[at], 1
