@@ -7,7 +7,9 @@ kept the target. ``useful_ratio`` is the accelerator time that good requests nee
 measured time, tokens at the largest good batch) over the time paid, starting and leaving replicas
 included. ``oracle`` knows the trace: the fewest replicas per tick, played and mended
 on the same simulator, asked for one start-up ahead. ``static`` holds the greatest of those.
-``moorage-reactive`` is ours without forecast.
+``moorage-reactive`` is ours without forecast and without the room for its errors and for bursts;
+``moorage-standby`` keeps one spare replica per role besides. ``scaling-forecast`` compares what is
+said of the load one start-up ahead.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import typer
 from rich.progress import Progress
 
 from moorage_benchmarks.report import OURS, JsonFile, Row, finish
+from moorage_benchmarks.scaling_forecasts import arriving_load, measure_forecasts
 from moorage_benchmarks.scaling_ours import Moorage, Scripted, find_needs, plan_ahead
 from moorage_benchmarks.scaling_peers import (
     Concurrency,
@@ -109,6 +112,7 @@ def run(
                     played[arm] = play(case, make(case, start_up_s), start_up_s)
                     rows += _rows(case, played[arm], arm, start_up_s, seed)
                     progress.advance(task)
+                rows += _foreseen(case, start_up_s, seed)
                 if plots is not None:
                     _draw(case, played, start_up_s, plots)
     pools = QUICK_POOLS if quick else POOLS
@@ -159,7 +163,24 @@ def _peak(case: Case) -> tuple[int, int]:
     return int(case.needs[:, PREFILL].max()), int(case.needs[:, DECODE].max())
 
 
-def _moorage(case: Case, start_up_s: float, *, reactive: bool = False) -> Policy:
+def _foreseen(case: Case, start_up_s: float, seed: int) -> list[Row]:
+    load = arriving_load(case.trace, case.profile, TICK_S)
+    warm = int(case.warm_s / TICK_S)
+    return [
+        Row(
+            f"{PROTOCOL}-forecast",
+            f"{case.trace.name}@{start_up_s:g}s",
+            arm,
+            metric,
+            value,
+            unit,
+            seed,
+        )
+        for arm, metric, value, unit in measure_forecasts(load, warm, start_up_s, TICK_S)
+    ]
+
+
+def _moorage(case: Case, start_up_s: float, *, reactive: bool = False, standby: int = 0) -> Policy:
     return Moorage(
         case.profile,
         TICK_S,
@@ -167,6 +188,7 @@ def _moorage(case: Case, start_up_s: float, *, reactive: bool = False) -> Policy
         service_s=case.service_s,
         ratio=case.ratio,
         reactive=reactive,
+        standby=standby,
     )
 
 
@@ -184,6 +206,7 @@ _ARMS: dict[str, Callable[[Case, float], Policy]] = {
     "dynamo-planner": lambda case, _: SlaPlanner(case.profile, TICK_S),
     "llm-d-saturation": lambda case, _: Saturation(case.profile, TICK_S),
     "moorage-reactive": lambda case, d: _moorage(case, d, reactive=True),
+    "moorage-standby": lambda case, d: _moorage(case, d, standby=1),
     OURS: _moorage,
     "oracle": _oracle,
 }

@@ -40,7 +40,8 @@ class Moorage:
         start_up_s: what the start-up was measured to be.
         service_s: mean time of a prompt.
         ratio: prefill to decode replicas that the mean request needs.
-        reactive: without forecast, standby and margin.
+        reactive: without forecast, its margin and the room for bursts.
+        standby: spare replicas per role.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Moorage:
         service_s: float,
         ratio: float,
         reactive: bool = False,
+        standby: int = 0,
     ) -> None:
         self._profile, self._tick_s = profile, tick_s
         roles = (
@@ -76,6 +78,7 @@ class Moorage:
                 ttft_target_s=profile.wait_target_s,
                 itl_target_s=profile.itl_target_s,
                 tick_s=tick_s,
+                standby=standby,
                 forecasts=not reactive,
             )
         )

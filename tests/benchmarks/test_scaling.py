@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from moorage_benchmarks import scaling
 from moorage_benchmarks.report import OURS
+from moorage_benchmarks.scaling_forecasts import foresee, measure_forecasts
 from moorage_benchmarks.scaling_ours import Scripted, find_needs, plan_ahead
 from moorage_benchmarks.scaling_peers import StaticPeak, UtilisationHpa
 from moorage_benchmarks.scaling_profiles import Profile, load_profile, profile_names
@@ -230,3 +231,19 @@ def test_the_protocol_plays_every_arm(tmp_path: Path) -> None:
     assert good[OURS] == good["oracle"] == 1.0
     assert all(math.isfinite(row.value) for row in rows)
     assert [p.name for p in (tmp_path / "plots").iterdir()] == ["x-15s.png"]
+
+
+def test_forecasters_see_the_past_only_and_a_line_is_foreseen() -> None:
+    line = np.arange(400.0) + 10.0
+    said = foresee(line, 200, 5, 15.0)
+    truth = line[200:]
+    assert (said["last-value"] == truth - 5).all()
+    assert np.abs(said["ridge-on-lags"] - truth).max() < 1.0
+    assert np.abs(said[OURS] - truth).max() < 2.0
+    other = line.copy()
+    other[300:] = 0.0
+    for arm, values in foresee(other, 200, 5, 15.0).items():
+        assert (values[:105] == said[arm][:105]).all(), arm
+    rows = list(measure_forecasts(line, 200, 60.0, 15.0))
+    assert {row[0] for row in rows} == set(said)
+    assert not list(measure_forecasts(line[:50], 12, 60.0, 15.0)), "too short to learn from"

@@ -38,6 +38,7 @@ SETTINGS = {
     "MOORAGE_OPERATOR_METRICS_TIMEOUT_S": "1",
 }
 GPUS = 4
+COUNT_EVERY_S = 0.5
 SLOWEST_START_S = 60.0  # of a pod that starts within a second; 180 is assumed of unknown ones
 ITL = "vllm:inter_token_latency_seconds_bucket"
 
@@ -57,6 +58,7 @@ class Engines:
         self._steps, self._slow_steps = 0.0, 0.0
         self.answers = True
         self.replicas: Callable[[], int] = lambda: 1
+        self._count, self._counted_s = 1, 0.0
         self._tokens = 0.0
         self._seen_s = time.monotonic()
         self._turn = threading.Lock()
@@ -84,9 +86,10 @@ class Engines:
     def text(self) -> str:
         with self._turn:
             now_s = time.monotonic()
-            share = self.tokens_per_s / max(1, self.replicas())
-            self._tokens += (now_s - self._seen_s) * share
-            self._busy_s += (now_s - self._seen_s) * self.busy_replicas / max(1, self.replicas())
+            if now_s - self._counted_s > COUNT_EVERY_S:  # each question takes the API server's time
+                self._count, self._counted_s = max(1, self.replicas()), now_s
+            self._tokens += (now_s - self._seen_s) * self.tokens_per_s / self._count
+            self._busy_s += (now_s - self._seen_s) * self.busy_replicas / self._count
             self._seen_s = now_s
             self._steps += 10.0
             self._slow_steps += 10.0 if self.is_slow else 0.0
@@ -162,13 +165,17 @@ def arena(kubernetes_minor: str) -> Iterator[tuple[ControlPlane, Installation]]:
         yield plane, installation
 
 
+def _is_ready(pod: Json) -> bool:
+    conditions = pod["status"].get("conditions", ())
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
 class Site:
     def __init__(self, plane: ControlPlane, installation: Installation, namespace: str) -> None:
         self.plane, self.installation, self.namespace = plane, installation, namespace
         self.engines = {"prefill": Engines(), "decode": Engines()}
         for role, engines in self.engines.items():
             engines.replicas = lambda role=role: self.ready(role)  # type: ignore[misc]
-        self._ready: dict[str, int] = {}
 
     def apply(self, pool: Json) -> None:
         made = copy.deepcopy(pool)
@@ -199,11 +206,7 @@ class Site:
 
     def ready(self, role: str, pool: str = "llama") -> int:
         return sum(
-            pod["metadata"]["labels"]["moorage.dev/role"] == role
-            and any(
-                c["type"] == "Ready" and c["status"] == "True"
-                for c in pod["status"].get("conditions", ())
-            )
+            pod["metadata"]["labels"]["moorage.dev/role"] == role and _is_ready(pod)
             for pod in self.pods(pool)
         )
 
@@ -214,11 +217,19 @@ class Site:
         return self.count("prefill"), self.count("decode")
 
     def serving(self, role: str) -> set[str]:
-        """Return the names of a role's pods that the Service sends requests to."""
-        path = f"/apis/discovery.k8s.io/v1/namespaces/{self.namespace}/endpointslices"
-        found = (e for item in self.plane.api.get(path)["items"] for e in item["endpoints"] or ())
-        names = {e["targetRef"]["name"] for e in found if e["conditions"].get("ready")}
-        return {name for name in names if f"-{role}-" in name}
+        """Return the names of a role's pods that the Service selects and that are ready.
+
+        There are no EndpointSlices here: pods on the network of a simulated node have an address
+        of the loopback, which the API server takes for no endpoint.
+        """
+        chosen = self.get("service", "llama")["spec"]["selector"].items()
+        return {
+            pod["metadata"]["name"]
+            for pod in self.pods()
+            if chosen <= pod["metadata"]["labels"].items()
+            and pod["metadata"]["labels"]["moorage.dev/role"] == role
+            and _is_ready(pod)
+        }
 
     def running(self, role: str) -> set[str]:
         """Return the names of a role's pods that are not going away."""
