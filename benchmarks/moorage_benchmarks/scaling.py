@@ -8,8 +8,8 @@ measured time, tokens at the largest good batch) over the time paid, starting an
 included. ``oracle`` knows the trace: the fewest replicas per tick, played and mended
 on the same simulator, asked for one start-up ahead. ``static`` holds the greatest of those.
 ``moorage-reactive`` is ours without forecast and without the room for its errors and for bursts;
-``moorage-standby`` keeps one spare replica per role besides. ``scaling-forecast`` compares what is
-said of the load one start-up ahead.
+``moorage-reactive-2`` the same with two spare replicas per role, ``moorage-standby`` ours with one.
+``scaling-forecast`` compares what is said of the load one start-up ahead.
 """
 
 from __future__ import annotations
@@ -206,6 +206,7 @@ _ARMS: dict[str, Callable[[Case, float], Policy]] = {
     "dynamo-planner": lambda case, _: SlaPlanner(case.profile, TICK_S),
     "llm-d-saturation": lambda case, _: Saturation(case.profile, TICK_S),
     "moorage-reactive": lambda case, d: _moorage(case, d, reactive=True),
+    "moorage-reactive-2": lambda case, d: _moorage(case, d, reactive=True, standby=2),
     "moorage-standby": lambda case, d: _moorage(case, d, standby=1),
     OURS: _moorage,
     "oracle": _oracle,
