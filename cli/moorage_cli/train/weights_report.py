@@ -91,7 +91,9 @@ def show(tuning: Tuning, report: dict[str, Any], console: Console) -> None:
 def _told(found: dict[str, float] | None) -> str:
     if found is None:
         return "there is none on these days"
-    reached = "" if found["mean"] >= GOAL_RATIO else "; less than half: no weights do better here"
+    reached = "" if found["mean"] >= GOAL_RATIO else "; less than half"
+    if found["mean"] < 0:
+        reached = "; these weights do worse here, do not apply them"
     low, high = 100 * found["low"], 100 * found["high"]
     return f"{100 * found['mean']:.0f} % closed (95 %: {low:.0f} to {high:.0f} %){reached}"
 
