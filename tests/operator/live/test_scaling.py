@@ -38,7 +38,9 @@ SETTINGS = {
     "MOORAGE_OPERATOR_METRICS_TIMEOUT_S": "1",
 }
 GPUS = 4
+COUNT_EVERY_S = 0.5
 SLOWEST_START_S = 60.0  # of a pod that starts within a second; 180 is assumed of unknown ones
+ITL = "vllm:inter_token_latency_seconds_bucket"
 
 
 class Engines:
@@ -50,8 +52,13 @@ class Engines:
 
     def __init__(self) -> None:
         self.tokens_per_s = 0.0
+        self.is_slow = False
+        self.busy_replicas = 0.0
+        self._busy_s = 0.0
+        self._steps, self._slow_steps = 0.0, 0.0
         self.answers = True
         self.replicas: Callable[[], int] = lambda: 1
+        self._count, self._counted_s = 1, 0.0
         self._tokens = 0.0
         self._seen_s = time.monotonic()
         self._turn = threading.Lock()
@@ -79,13 +86,20 @@ class Engines:
     def text(self) -> str:
         with self._turn:
             now_s = time.monotonic()
-            share = self.tokens_per_s / max(1, self.replicas())
-            self._tokens += (now_s - self._seen_s) * share
+            if now_s - self._counted_s > COUNT_EVERY_S:  # each question takes the API server's time
+                self._count, self._counted_s = max(1, self.replicas()), now_s
+            self._tokens += (now_s - self._seen_s) * self.tokens_per_s / self._count
+            self._busy_s += (now_s - self._seen_s) * self.busy_replicas / self._count
             self._seen_s = now_s
-        running = 1 if self.tokens_per_s else 0
+            self._steps += 10.0
+            self._slow_steps += 10.0 if self.is_slow else 0.0
+        running = 1 if self.tokens_per_s or self.busy_replicas else 0
         return (
             f"vllm:num_requests_running {running}\nvllm:num_requests_waiting 0\n"
             f"vllm:generation_tokens_total {self._tokens}\n"
+            f"vllm:request_prefill_time_seconds_sum {self._busy_s}\n"
+            f'{ITL}{{le="0.02"}} {self._steps - self._slow_steps}\n'
+            f'{ITL}{{le="0.2"}} {self._steps}\n{ITL}{{le="+Inf"}} {self._steps}\n'
         )
 
 
@@ -151,13 +165,17 @@ def arena(kubernetes_minor: str) -> Iterator[tuple[ControlPlane, Installation]]:
         yield plane, installation
 
 
+def _is_ready(pod: Json) -> bool:
+    conditions = pod["status"].get("conditions", ())
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
 class Site:
     def __init__(self, plane: ControlPlane, installation: Installation, namespace: str) -> None:
         self.plane, self.installation, self.namespace = plane, installation, namespace
         self.engines = {"prefill": Engines(), "decode": Engines()}
         for role, engines in self.engines.items():
             engines.replicas = lambda role=role: self.ready(role)  # type: ignore[misc]
-        self._ready: dict[str, int] = {}
 
     def apply(self, pool: Json) -> None:
         made = copy.deepcopy(pool)
@@ -188,11 +206,7 @@ class Site:
 
     def ready(self, role: str, pool: str = "llama") -> int:
         return sum(
-            pod["metadata"]["labels"]["moorage.dev/role"] == role
-            and any(
-                c["type"] == "Ready" and c["status"] == "True"
-                for c in pod["status"].get("conditions", ())
-            )
+            pod["metadata"]["labels"]["moorage.dev/role"] == role and _is_ready(pod)
             for pod in self.pods(pool)
         )
 
@@ -201,6 +215,35 @@ class Site:
 
     def counts(self) -> tuple[int, int]:
         return self.count("prefill"), self.count("decode")
+
+    def serving(self, role: str) -> set[str]:
+        """Return the names of a role's pods that the Service selects and that are ready.
+
+        There are no EndpointSlices here: pods on the network of a simulated node have an address
+        of the loopback, which the API server takes for no endpoint.
+        """
+        chosen = self.get("service", "llama")["spec"]["selector"].items()
+        return {
+            pod["metadata"]["name"]
+            for pod in self.pods()
+            if chosen <= pod["metadata"]["labels"].items()
+            and pod["metadata"]["labels"]["moorage.dev/role"] == role
+            and _is_ready(pod)
+        }
+
+    def running(self, role: str) -> set[str]:
+        """Return the names of a role's pods that are not going away."""
+        return {
+            pod["metadata"]["name"]
+            for pod in self.pods()
+            if pod["metadata"]["labels"]["moorage.dev/role"] == role
+            and "deletionTimestamp" not in pod["metadata"]
+        }
+
+    def operate(self, how: signal.Signals = signal.SIGTERM, **settings: str) -> None:
+        """End the operator and start another."""
+        self.installation.stop(OPERATOR, how)
+        self.installation.start_operator(**{**SETTINGS, **settings})
 
     def record(self) -> bytes:
         """Return the operator's record of its last decision about the pool."""
@@ -362,6 +405,39 @@ def test_no_replica_is_lost_when_prometheus_stops_at_any_load(
     site.eventually(lambda: site.counts()[1] < 6, "and it shrinks when it is seen again")
 
 
+@pytest.fixture
+def observing(site: Site) -> Iterator[Site]:
+    """A site whose operator watches replicas that are out of the Service for long."""
+    site.operate(MOORAGE_OPERATOR_SCALING_OBSERVE_S="900")
+    yield site
+    site.operate()
+
+
+def test_a_replica_leaves_the_service_before_it_goes_and_returns_when_it_is_missed(
+    observing: Site, make: Make
+) -> None:
+    site = observing
+    site.apply(make(decode=4, scaling={"sla": {"itlMs": 50}}))
+    site.engines["decode"].tokens_per_s = 350.0
+    site.eventually(lambda: len(site.serving("decode")) >= 4, "the pool serves")
+    site.engines["decode"].tokens_per_s = 110.0
+
+    def resting() -> set[str]:
+        return site.running("decode") - site.serving("decode")
+
+    site.eventually(lambda: 0 < len(resting()) < len(site.running("decode")), "one rests")
+    assert len(site.running("decode")) >= 4, "it runs on"
+    site.engines["decode"].is_slow = True
+    site.eventually(lambda: not resting(), "it is missed and serves again")
+    assert len(site.running("decode")) >= 4, "it was never gone"
+
+    site.engines["decode"].is_slow = False
+    site.eventually(resting, "the latency is well again: one rests")
+    first = resting()
+    site.operate(signal.SIGKILL)  # this one watches for two seconds
+    site.eventually(lambda: not first & site.running("decode"), "exactly that one goes")
+
+
 def test_no_traffic_falls_to_the_least(site: Site, make: Make) -> None:
     bounds = [{"role": r, "minReplicas": 0, "maxReplicas": 6} for r in ("prefill", "decode")]
     site.apply(make(scaling={"bounds": bounds}))
@@ -410,6 +486,32 @@ def test_the_critical_pool_gets_its_floor_from_the_lower_one_in_one_drain(
     assert gone == 4, "all that the floor lacks goes at once: it takes one drain"
     assert site.counts()[0] >= 1
     assert site.counts()[1] >= 1
+
+
+def test_a_swap_outlives_its_operator_and_the_budget_holds_at_every_revision(
+    site: Site, make: Make
+) -> None:
+    """A pool at its budget: prompts get long, so decode gives to prefill; killed at each write."""
+    bounds = [
+        {"role": "prefill", "minReplicas": 1, "maxReplicas": 5},
+        {"role": "decode", "minReplicas": 1, "maxReplicas": 6},
+    ]
+    ratio = {"numerator": "prefill", "denominator": "decode", "min": "0.1", "max": "4"}
+    site.apply(make(decode=6, maxGpus=7 * GPUS, scaling={"bounds": bounds, "ratio": ratio}))
+    site.engines["decode"].tokens_per_s = 550.0
+    site.eventually(lambda: (site.ready("prefill"), site.ready("decode")) == (1, 6), "it is full")
+    watch = Watch(site.plane, site.namespace)
+    site.engines["prefill"].busy_replicas = 3.6
+    site.engines["decode"].tokens_per_s = 110.0
+    for decode in (5, 3):
+        site.eventually(lambda least=decode: site.counts()[1] <= least, "decode gives")
+        site.installation.crash_and_restart(OPERATOR)
+    site.eventually(lambda: site.ready("prefill") >= 4, "prefill has it", deadline_s=180.0)
+    site.eventually(
+        lambda: (site.ready("prefill"), site.ready("decode")) == site.counts(), "all of it runs"
+    )
+    assert sum(site.counts()) <= 7
+    assert watch.end().most_gpus <= 7 * GPUS
 
 
 def test_an_operator_killed_in_the_middle_ends_at_the_same_counts(site: Site, make: Make) -> None:
