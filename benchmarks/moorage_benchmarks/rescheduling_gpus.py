@@ -11,6 +11,9 @@ emptied. Ours may make half as many moves as ``greedy`` does, ``moorage-as-many`
 ``moorage-half-of-rule`` half as many as descheduler's rule.
 ``per_move`` is what a move gets back, ``bound`` the most that so many moves can free for all that
 is proven; ``broken`` what the independent checker objects to when the moves are taken in order.
+
+With ``--live`` the real descheduler and our operator work on a local control plane as well; see
+``rescheduling_live``.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ from rich.progress import track
 from moorage_benchmarks.fragmentation_trace import Trace, read_trace
 from moorage_benchmarks.report import OURS, JsonFile, Row, finish
 from moorage_benchmarks.rescheduling import count_cpu, watch_clock
+from moorage_benchmarks.rescheduling_live import measure as measure_live
+from moorage_cli.control_plane.progress import shown_progress
 from moorage_policies.rescheduling.check import find_violations
 from moorage_policies.rescheduling.instance import Hole, Instance, make_instance
 from moorage_policies.rescheduling.objective import worth_of
@@ -66,6 +71,7 @@ def run(
     deadline_s: float = 5.0,
     workers: int = 2,
     cpu_clock: bool = False,
+    live: bool = False,
 ) -> list[Row]:
     """Return the rows of every arm per pod list.
 
@@ -78,6 +84,7 @@ def run(
         deadline_s: of ours.
         workers: of ours.
         cpu_clock: whether our deadline counts CPU seconds of all workers, for a shared machine.
+        live: whether descheduler and operator run on a control plane as well.
     """
     files = list(pods) or [TRACES / f"{name}.csv" for name in LISTS]
     if quick:
@@ -89,6 +96,9 @@ def run(
         trace = read_trace(nodes or TRACES / "nodes.csv", file)
         instance = take_snapshot(trace.thinned(QUICK_NODES) if quick else trace, seed, load)
         rows += _measure(trace.name, instance, settings)
+    if live:
+        with shown_progress() as report:
+            rows += measure_live(PROTOCOL, seed, report)
     return rows
 
 
@@ -273,6 +283,9 @@ def main(
     cpu_clock: Annotated[
         bool, typer.Option(help="Our deadline counts CPU seconds of all workers.")
     ] = False,
+    live: Annotated[
+        bool, typer.Option(help="Run the real descheduler and our operator as well.")
+    ] = False,
     json_file: JsonFile = None,
 ) -> None:
     """Whole 8-GPU nodes got back per move, beside HighNodeUtilization and an unlimited greedy."""
@@ -285,5 +298,6 @@ def main(
         deadline_s=deadline_s,
         workers=workers,
         cpu_clock=cpu_clock,
+        live=live,
     )
     finish(rows, json_file)

@@ -22,6 +22,7 @@ UNPACKED: Final = "package"
 
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)\.\d+")
 _VERSION_ARGUMENTS: Final = {
+    "descheduler": ["version"],
     "helm": ["version", "--short"],
     "kind": ["version"],
     "kubectl": ["version", "--client"],

@@ -24,6 +24,7 @@ from moorage_cli.control_plane.package import unpack_package
 from moorage_cli.control_plane.progress import Report
 from moorage_cli.control_plane.toolchains import (
     Toolchain,
+    descheduler_toolchain,
     helm_toolchain,
     prometheus_toolchain,
     toolchains,
@@ -94,6 +95,18 @@ def obtain_prometheus(report: Report) -> Path:
         BuildFailedError: when it can be had in no way.
     """
     return obtain_programs(prometheus_toolchain(), report, None)["prometheus"]
+
+
+def obtain_descheduler(report: Report) -> Path:
+    """The descheduler program: installed, or built.
+
+    Args:
+        report: told what is going on while it takes long.
+
+    Raises:
+        BuildFailedError: when it can be had in no way.
+    """
+    return obtain_programs(descheduler_toolchain(), report, None)["descheduler"]
 
 
 def _obtain(toolchain: Toolchain, report: Report, hosts: Hosts | None, *, exact: bool) -> None:

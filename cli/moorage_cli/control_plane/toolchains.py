@@ -17,6 +17,7 @@ DEFAULT_MINOR: Final = "1.34"
 HELM_VERSION: Final = "3.22.0"
 KIND_VERSION: Final = "0.33.0"
 PROMETHEUS_VERSION: Final = "3.9.1"
+DESCHEDULER_VERSION: Final = "0.36.0"
 
 _MODULES: Final = Path(__file__).parent / "toolchain"
 _STAMP: Final = "k8s.io/component-base/version"
@@ -144,6 +145,20 @@ def prometheus_toolchain() -> Toolchain:
         published=False,
         oldest=(2, 40),
         package="prometheus",
+    )
+
+
+def descheduler_toolchain() -> Toolchain:
+    """The toolchain of descheduler, which benchmarks compare defragmentation with."""
+    stamp = f"sigs.k8s.io/descheduler/pkg/version.version=v{DESCHEDULER_VERSION}"
+    return Toolchain(
+        project="descheduler",
+        version=DESCHEDULER_VERSION,
+        module=_MODULES / "descheduler",
+        packages={"descheduler": "sigs.k8s.io/descheduler/cmd/descheduler"},
+        linker_flags=f"-s -w -X {stamp}",
+        build_time="3 to 6 minutes",
+        published=False,
     )
 
 

@@ -25,7 +25,12 @@ from moorage_cli.control_plane.errors import (
     MissingBinariesError,
     UnknownMinorError,
 )
-from moorage_cli.control_plane.obtain import obtain_binaries, obtain_helm, obtain_prometheus
+from moorage_cli.control_plane.obtain import (
+    obtain_binaries,
+    obtain_descheduler,
+    obtain_helm,
+    obtain_prometheus,
+)
 from moorage_cli.control_plane.toolchains import (
     KUBERNETES_VERSIONS,
     Toolchain,
@@ -392,6 +397,14 @@ def test_prometheus_is_built_where_no_package_has_it(
     path = obtain_prometheus(ignore)
     assert path.is_relative_to(cache_directory(PROMETHEUS))
     assert "github.com/prometheus/prometheus/cmd/prometheus" in go_log.read_text()
+
+
+def test_descheduler_is_built_unless_its_minor_is_installed(tmp_path: Path, go_log: Path) -> None:
+    fake_program(tmp_path / "bin", "descheduler", "Descheduler version {GitVersion:v0.35.1}")
+    obtain_descheduler(ignore)
+    assert "sigs.k8s.io/descheduler/cmd/descheduler" in go_log.read_text()
+    installed = fake_program(tmp_path / "bin", "descheduler", "{GitVersion:v0.36.2}")
+    assert obtain_descheduler(ignore) == installed
 
 
 @pytest.mark.parametrize(
