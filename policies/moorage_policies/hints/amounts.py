@@ -81,6 +81,13 @@ def _superlative(found: Found) -> list[Intent] | None:
     return _intents(found, Quantity(resource, op, measure=_measure(found, resource)))
 
 
+def _several_gpus(found: Found) -> list[Intent] | None:
+    """More than one GPU."""
+    if found["count"][0].text != "more than one":
+        return None
+    return _intents(found, Quantity("gpu", Op.AT_LEAST, 1.0, "gpus"))
+
+
 def _sized_gpus(found: Found) -> list[Intent] | None:
     """Two GPUs with 24 GB: so many devices, each so large."""
     count, size, unit = number_of(found["count"]), number_of(found["n"]), unit_of(found)
@@ -358,7 +365,7 @@ RULES: tuple[Rule, ...] = (
     rule("<thing:UNIT><op:(?:GE|LE|EQ)+>DET*<n:NUM|NUMPLUS>(?!UNIT)", _amount),
     rule(f"USED+{_LINK}<op:(?:GE|LE|EQ)+>DET*{_N}{_AFTER}", _amount),
     rule(
-        "(?:BETWEEN|OF)<low:NUM>UNIT?(?:AND|TO)<high:NUM>UNIT?" + f"{_GLUE}(?:{_THING})?{_STATE}",
+        "(?:BETWEEN|OF)<low:NUM>UNIT?(?:AND|TO)<high:NUM>FREE*UNIT?" + f"{_GLUE}(?:{_THING})?{_STATE}",
         _between,
     ),
     rule(
@@ -370,6 +377,7 @@ RULES: tuple[Rule, ...] = (
         _sized_gpus,
     ),
     rule("(?:GE|EQ)*<count:NUM><n:NUM>UNIT?GPU+", _sized_gpus),
+    rule("<count:DIFFERENT>(?:FREE|OF)*GPU+FREE*", _several_gpus),
     rule(
         f"<most:MOST|LEAST>{_GLUE}<list:(?:RES|GPU)+FREE*"
         "(?:(?:COMMA|AND)+(?:DET|FREE)*(?:RES|GPU)+FREE*)+>(?:FREE|USED)*",

@@ -285,6 +285,11 @@ _FURTHER = (
 )
 """One more domain of a list ("over zones and racks")."""
 _DOMAIN = f"<domain:(?:DOMAIN|NODES|POOL)+{_FURTHER}*>"
+_DOMAIN_OF = (
+    "<domain:(?:DOMAIN|NODES|POOL)+"
+    "(?:(?:COMMA|AND)+(?:IN|DET|SAME|DIFFERENT|OTHER)*(?:DOMAIN|NODES(?!NAME)))*>"
+)
+"""The domains of "same zone and rack as redis"."""
 _LEVEL = (
     "(?:IN|PER|ACROSS)+DET*(?:<level:DOMAIN|NODES>)(?!NAME|NUM|ZONE|REGION|DET|NAMED|NODES|RUNS)"
 )
@@ -406,11 +411,11 @@ RULES: tuple[Rule, ...] = (
     rule(f"(?:IN)*SAME{_DOMAIN}(?:THAN|OF|WITH)<that:FILL>{END}", _same_as_that),
     rule(f"(?:IN|DET)*<domain:DOMAIN>(?:OF|WITH)<targets:{TARGETS}>", _join, carries=False),
     rule(
-        f"(?:IN)*(?:DIFFERENT|PART|OTHER)+{_DOMAIN}(?:THAN|OF|WITH|AWAY|TO)+<targets:{TARGETS}>",
+        f"(?:IN)*(?:DIFFERENT|PART|OTHER)+{_DOMAIN_OF}(?:THAN|OF|WITH|AWAY|TO)+<targets:{TARGETS}>",
         _apart_from,
     ),
     rule(
-        f"(?:IN)*{_SAME}{_DOMAIN}(?:THAN|OF|WITH|AND|IN|TO|RUNS|PLACE|FILL)+(?:IN|DET)*"
+        f"(?:IN)*{_SAME}{_DOMAIN_OF}(?:THAN|OF|WITH|AND|IN|TO|RUNS|PLACE|FILL)+(?:IN|DET)*"
         f"<targets:{TARGETS}>",
         _join,
         carries=False,

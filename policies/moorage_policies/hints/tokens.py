@@ -76,7 +76,7 @@ _TITLE = re.compile(
     r"|(?:ephemeral )?storage|bandwidth|disk space"
     r"|(?:anti[ -]?)?affinity|want|avoid|near) ?: ?(?=\w)"
 )
-_OWNED_PLACE = re.compile(r"(?<![\w-])(\w[\w-]*)'s (zone|rack|region|switch|az)\b")
+_OWNED_PLACE = re.compile(r"(?<![\w-])(\w[\w-]*)(?:'s|(?<=s)') (zone|rack|region|switch|az)\b")
 _RANGE = re.compile(r"(?<![\w.-])(\d+(?:\.\d+)?) ?- ?(\d+(?:\.\d+)?(?:[a-z]+)?)(?![\w-])")
 _CONTRACTIONS = (
     (re.compile(r"\b(?:can't|cant|cannot)\b"), "can not"),

@@ -273,11 +273,11 @@ PHRASES: dict[str, str] = {
         itself, to myself, all to itself, private, solo, sole tenant, single tenant, sole
         occupant, in isolation, solitary, not shared, own node, own host, own machine, its own
         node, its own host, its own machine, to our own node, empty of other pods, full
-        isolation, whole node, an entire node, entire node, a whole node, isolation
+        isolation, {|a |an |the }{whole|entire} {node|machine|host|box|server}, isolation
     """,
     # --- nearness ---
     "NEAR": """
-        {p99|p95|p50|tail latency} to,
+        {p99|p95|p50|tail latency} to, as few {|network }hops as possible {to|from},
         nearish, nearish to, closeish, closeish to, close ish to, {a |}{short|quick} hop away from,
         {|network |topological }{locality|nearness|closeness|proximity} {to|with},
         closeby, close by to, distance to, close together, reachable from, reachable by, quickly
