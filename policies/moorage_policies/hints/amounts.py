@@ -365,7 +365,7 @@ RULES: tuple[Rule, ...] = (
     rule("<thing:UNIT><op:(?:GE|LE|EQ)+>DET*<n:NUM|NUMPLUS>(?!UNIT)", _amount),
     rule(f"USED+{_LINK}<op:(?:GE|LE|EQ)+>DET*{_N}{_AFTER}", _amount),
     rule(
-        "(?:BETWEEN|OF)<low:NUM>UNIT?(?:AND|TO)<high:NUM>FREE*UNIT?" + f"{_GLUE}(?:{_THING})?{_STATE}",
+        f"(?:BETWEEN|OF)<low:NUM>UNIT?(?:AND|TO)<high:NUM>FREE*UNIT?{_GLUE}(?:{_THING})?{_STATE}",
         _between,
     ),
     rule(

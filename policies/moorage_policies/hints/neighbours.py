@@ -328,6 +328,9 @@ RULES: tuple[Rule, ...] = (
     rule(f"OTHER(?:IN|PLACE|WITHIN)+{_SAME}{_DOMAIN}(?!THAN|OF|WITH)", _self_together),
     rule(f"{_SAME}{_DOMAIN}OF+OTHER", _self_together),
     rule(f"(?:PACK|COLOC)+{_OWN}{_DOING}TOGETHER", _self_together),
+    rule(
+        f"(?:LE|MOST)+NUM(?:REPLICA|OF|DET)*REPLICA(?:PER|IN)+(?:DET|SAME|ONE)*{_DOMAIN}", _spread
+    ),
     rule(f"ONEPER(?:DET|OTHER|DIFFERENT)*{_DOMAIN}", _spread),
     rule(
         f"PER(?:REPLICA|PODS|ONE)(?:PLACE|IN|TO|FILL)*(?:DET|DIFFERENT|OTHER)*(?:ALONE|{_DOMAIN}ALONE?)",

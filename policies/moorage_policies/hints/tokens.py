@@ -77,6 +77,7 @@ _TITLE = re.compile(
     r"|(?:anti[ -]?)?affinity|want|avoid|near) ?: ?(?=\w)"
 )
 _OWNED_PLACE = re.compile(r"(?<![\w-])(\w[\w-]*)(?:'s|(?<=s)') (zone|rack|region|switch|az)\b")
+_TIMES = re.compile(r"(?<![\w.-])(\d+) ?[x\u00d7] ?(?=[a-z]{1,2}\d|gpus?\b|gh\d|rtx)")
 _RANGE = re.compile(r"(?<![\w.-])(\d+(?:\.\d+)?) ?- ?(\d+(?:\.\d+)?(?:[a-z]+)?)(?![\w-])")
 _CONTRACTIONS = (
     (re.compile(r"\b(?:can't|cant|cannot)\b"), "can not"),
@@ -202,6 +203,7 @@ def level(text: str) -> str:
     plain = re.sub(r"\btwo[ -]thirds\b(?! of an?\b)", "66.67%", plain)
     plain = _CENTS.sub(lambda found: f"${int(found[1]) / 100:g}", plain)
     plain = _RANGE.sub(r"\1 to \2", plain)
+    plain = _TIMES.sub(r"\1 ", plain)
     plain = _ADA.sub(r"\1-ada", plain)
     plain = _SPACED_MODEL.sub(r"\1-\2", plain)
     plain = _OWNED_PLACE.sub(r"\2 of \1", plain)

@@ -132,6 +132,35 @@ def test_only_wishes_are_read(text: str, intents: list[dict[str, Any]]) -> None:
             "a GPU with 24 GB", [quantity("gpu-memory", ">=", 24, "GB")], id="gpu-of-size"
         ),
         pytest.param(
+            "between 16 and 32 free cores",
+            [quantity("cpu", ">=", 16, "cores"), quantity("cpu", "<=", 32, "cores")],
+            id="a-free-range",
+        ),
+        pytest.param("more than one GPU", [quantity("gpu", ">=", 1, "gpus")], id="more-than-one"),
+        pytest.param("8xH100", [H100], id="times"),
+        pytest.param("8xGPU nodes", [quantity("gpu", ">=", 8, "gpus")], id="times-gpus"),
+        pytest.param(
+            "at most two replicas per zone",
+            [{"class": "Spread", "topologyKey": "zone"}],
+            id="replicas-of-a-domain",
+        ),
+        pytest.param(
+            "same rack or switch as redis",
+            [
+                {"class": "CoLocation", "target": "redis", "topologyKey": key}
+                for key in ("rack", "switch")
+            ],
+            id="two-domains",
+        ),
+        pytest.param(
+            "in redis' zone",
+            [{"class": "CoLocation", "target": "redis", "topologyKey": "zone"}],
+            id="owner-of-a-zone",
+        ),
+        pytest.param(
+            "give me the whole machine", [{"class": "AntiAffinity", "target": "any"}], id="alone"
+        ),
+        pytest.param(
             "between 4 and 8 GPUs",
             [quantity("gpu", ">=", 4, "gpus"), quantity("gpu", "<=", 8, "gpus")],
             id="a-range",
