@@ -17,7 +17,7 @@ from moorage_cli.control_plane.download import Hosts
 from moorage_cli.control_plane.progress import shown_progress
 from moorage_cli.kind.cluster import KindCluster, bring_up, take_down
 from moorage_cli.kind.dump import write_dump
-from moorage_cli.kind.engine import find_engine, ready_engine
+from moorage_cli.kind.engine import find_engine, ready_engine, try_engine
 from moorage_cli.kind.errors import MachineUnfitError
 from moorage_cli.kind.node_image import ready_node_image
 from moorage_cli.kind.places import kubeconfig, state
@@ -40,10 +40,16 @@ HERE: Final = Path()
 
 
 @app.command()
-def check() -> None:
+def check(
+    start: Annotated[bool, typer.Option("--start", help="Start the engine and end it.")] = False,
+) -> None:
     """Say in one line whether a cluster can run on this machine; the exit code is 1 where not."""
     try:
-        typer.echo(f"kind: a cluster can run here, in {find_engine()}")
+        found = find_engine()
+        if start:
+            with shown_progress() as report:
+                try_engine(report)
+        typer.echo(f"kind: a cluster can run here, in {found}")
     except MachineUnfitError as error:
         typer.echo(f"kind: {error}")
         raise typer.Exit(1) from error

@@ -98,6 +98,16 @@ def find_engine() -> str:
     return "the dockerd started for it" if engine.ours else "the engine that docker talks to"
 
 
+def try_engine(report: Report) -> None:
+    """Start an engine unless one answers, and end it again.
+
+    Raises:
+        MachineUnfitError: it cannot be started; says why.
+    """
+    if running_engine() is None:
+        end_engine(ready_engine(report))
+
+
 def end_engine(engine: Engine) -> None:
     """End the engine if it is ours, and what it added to this machine's network.
 
