@@ -11,8 +11,8 @@ from typing import Annotated
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from moorage_cli.train.output import make_bar
 from moorage_cli.train.recorded import Recorded, read_recorded, write_recorded
 from moorage_cli.train.report import draw, facts, show
 from moorage_policies.errors import BadInputError, UnavailableError
@@ -70,13 +70,7 @@ def run_training(
     trials: Sequence[Trial], seed: int, families: Sequence[str], console: Console
 ) -> Training:
     """Return the training, with a progress bar."""
-    bar = Progress(
-        TextColumn("[progress.description]{task.description}", justify="left"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-    )
+    bar = make_bar(console)
     with bar:
         task = bar.add_task("training", total=steps(families))
         return train(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from moorage_policies.errors import UnavailableError
+from moorage_cli.train.output import load_pyplot
 from moorage_policies.network.evaluate import RULES, Outcome, evaluate, interval, judge_picks
 from moorage_policies.network.fit import Training
 from moorage_policies.network.importance import importance
@@ -76,11 +75,7 @@ def draw(training: Training, trials: Sequence[Trial], path: Path) -> None:
     Raises:
         UnavailableError: matplotlib is not installed.
     """
-    try:
-        import_module("matplotlib").use("Agg")
-        pyplot = import_module("matplotlib.pyplot")
-    except ImportError as error:
-        raise UnavailableError("plots need matplotlib; install moorage[train]") from error
+    pyplot = load_pyplot()
     outcomes = _outcomes(training, trials)
     figure, axes = pyplot.subplots(2, 2, figsize=(12, 8.5), layout="constrained")
     figure.suptitle(

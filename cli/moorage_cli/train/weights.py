@@ -12,9 +12,9 @@ from typing import Annotated
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from moorage_cli.train.lists import ListedNode, ListedPod, list_name, read_nodes, read_pods
+from moorage_cli.train.output import make_bar
 from moorage_cli.train.weights_report import draw, facts, policy_yaml, show
 from moorage_policies.errors import BadInputError, UnavailableError
 from moorage_policies.scoring import RankingParams
@@ -98,13 +98,7 @@ def weights(
 
 def _run(days: Sequence[Day], held_out: int, seed: int, solve_s: float, console: Console) -> Tuning:
     """Return the tuning, with a progress bar."""
-    bar = Progress(
-        TextColumn("[progress.description]{task.description}", justify="left"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-    )
+    bar = make_bar(console)
     with bar:
         task = bar.add_task("training", total=steps(len(days)))
         return tune(

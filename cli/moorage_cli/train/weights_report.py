@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from moorage_cli.train.output import load_pyplot
 from moorage_crds.policy import POLICY_NAME
 from moorage_crds.ranking import SCORERS
-from moorage_policies.errors import UnavailableError
 from moorage_policies.tuning import BUILT, FITTED, HINDSIGHT, STOCK, TUNED, Tuning
 
 ARMS = (STOCK, BUILT, FITTED, HINDSIGHT)
@@ -104,11 +103,7 @@ def draw(tuning: Tuning, report: dict[str, Any], path: Path) -> None:
     Raises:
         UnavailableError: matplotlib is not installed.
     """
-    try:
-        import_module("matplotlib").use("Agg")
-        pyplot = import_module("matplotlib.pyplot")
-    except ImportError as error:
-        raise UnavailableError("plots need matplotlib; install moorage[train]") from error
+    pyplot = load_pyplot()
     figure, (left, right) = pyplot.subplots(
         1, 2, figsize=(13, 5), layout="constrained", width_ratios=(3, 1)
     )
