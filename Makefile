@@ -12,6 +12,9 @@ MINORS ?= 1.34,1.37
 FUZZ ?= tests/policies tests/cluster
 PYTEST ?= $(BIN)/pytest
 
+# The stories start our programs hundreds of times: none shall compile itself anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help setup lint type unit fuzz control-plane bench-quick test stories e2e bench demo lock protos crds chart helm sbom images clean
 
 help: ## Show the targets
