@@ -40,7 +40,6 @@ SETTINGS = {
 GPUS = 4
 COUNT_EVERY_S = 0.5
 SLOWEST_START_S = 60.0  # of a pod that starts within a second; 180 is assumed of unknown ones
-ITL = "vllm:inter_token_latency_seconds_bucket"
 
 
 class Engines:
@@ -52,10 +51,8 @@ class Engines:
 
     def __init__(self) -> None:
         self.tokens_per_s = 0.0
-        self.is_slow = False
         self.busy_replicas = 0.0
         self._busy_s = 0.0
-        self._steps, self._slow_steps = 0.0, 0.0
         self.answers = True
         self.replicas: Callable[[], int] = lambda: 1
         self._count, self._counted_s = 1, 0.0
@@ -91,15 +88,11 @@ class Engines:
             self._tokens += (now_s - self._seen_s) * self.tokens_per_s / self._count
             self._busy_s += (now_s - self._seen_s) * self.busy_replicas / self._count
             self._seen_s = now_s
-            self._steps += 10.0
-            self._slow_steps += 10.0 if self.is_slow else 0.0
         running = 1 if self.tokens_per_s or self.busy_replicas else 0
         return (
             f"vllm:num_requests_running {running}\nvllm:num_requests_waiting 0\n"
             f"vllm:generation_tokens_total {self._tokens}\n"
             f"vllm:request_prefill_time_seconds_sum {self._busy_s}\n"
-            f'{ITL}{{le="0.02"}} {self._steps - self._slow_steps}\n'
-            f'{ITL}{{le="0.2"}} {self._steps}\n{ITL}{{le="+Inf"}} {self._steps}\n'
         )
 
 
@@ -215,35 +208,6 @@ class Site:
 
     def counts(self) -> tuple[int, int]:
         return self.count("prefill"), self.count("decode")
-
-    def serving(self, role: str) -> set[str]:
-        """Return the names of a role's pods that the Service selects and that are ready.
-
-        There are no EndpointSlices here: pods on the network of a simulated node have an address
-        of the loopback, which the API server takes for no endpoint.
-        """
-        chosen = self.get("service", "llama")["spec"]["selector"].items()
-        return {
-            pod["metadata"]["name"]
-            for pod in self.pods()
-            if chosen <= pod["metadata"]["labels"].items()
-            and pod["metadata"]["labels"]["moorage.dev/role"] == role
-            and _is_ready(pod)
-        }
-
-    def running(self, role: str) -> set[str]:
-        """Return the names of a role's pods that are not going away."""
-        return {
-            pod["metadata"]["name"]
-            for pod in self.pods()
-            if pod["metadata"]["labels"]["moorage.dev/role"] == role
-            and "deletionTimestamp" not in pod["metadata"]
-        }
-
-    def operate(self, how: signal.Signals = signal.SIGTERM, **settings: str) -> None:
-        """End the operator and start another."""
-        self.installation.stop(OPERATOR, how)
-        self.installation.start_operator(**{**SETTINGS, **settings})
 
     def record(self) -> bytes:
         """Return the operator's record of its last decision about the pool."""
@@ -403,39 +367,6 @@ def test_no_replica_is_lost_when_prometheus_stops_at_any_load(
         prometheus.start()
     site.engines["decode"].tokens_per_s = 0.0
     site.eventually(lambda: site.counts()[1] < 6, "and it shrinks when it is seen again")
-
-
-@pytest.fixture
-def observing(site: Site) -> Iterator[Site]:
-    """A site whose operator watches replicas that are out of the Service for long."""
-    site.operate(MOORAGE_OPERATOR_SCALING_OBSERVE_S="900")
-    yield site
-    site.operate()
-
-
-def test_a_replica_leaves_the_service_before_it_goes_and_returns_when_it_is_missed(
-    observing: Site, make: Make
-) -> None:
-    site = observing
-    site.apply(make(decode=4, scaling={"sla": {"itlMs": 50}}))
-    site.engines["decode"].tokens_per_s = 350.0
-    site.eventually(lambda: len(site.serving("decode")) >= 4, "the pool serves")
-    site.engines["decode"].tokens_per_s = 110.0
-
-    def resting() -> set[str]:
-        return site.running("decode") - site.serving("decode")
-
-    site.eventually(lambda: 0 < len(resting()) < len(site.running("decode")), "one rests")
-    assert len(site.running("decode")) >= 4, "it runs on"
-    site.engines["decode"].is_slow = True
-    site.eventually(lambda: not resting(), "it is missed and serves again")
-    assert len(site.running("decode")) >= 4, "it was never gone"
-
-    site.engines["decode"].is_slow = False
-    site.eventually(resting, "the latency is well again: one rests")
-    first = resting()
-    site.operate(signal.SIGKILL)  # this one watches for two seconds
-    site.eventually(lambda: not first & site.running("decode"), "exactly that one goes")
 
 
 def test_no_traffic_falls_to_the_least(site: Site, make: Make) -> None:
