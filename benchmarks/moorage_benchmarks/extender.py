@@ -207,8 +207,8 @@ def _running(
             process.suspend()
             yield process
         finally:
-            process.resume()
-            child.terminate()
+            for one in (*process.children(recursive=True), process):
+                one.kill()  # whoever is stopped may miss a gentler signal
 
 
 @contextmanager

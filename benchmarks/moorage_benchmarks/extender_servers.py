@@ -228,7 +228,7 @@ async def _serve(arm: str, port: int, load: Load, events_per_s: float, solver: P
         lifespan="off",
         log_config=None,
         access_log=False,
-        timeout_keep_alive=120,
+        timeout_keep_alive=3600,  # a server is stopped while the others are asked
     )
     works = [_hear(ctx, load, events_per_s), ctx.hints.run()]
     if arm == EVERY_SCORER:
