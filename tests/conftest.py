@@ -27,14 +27,26 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MINORS = os.environ.get("MOORAGE_KUBERNETES_MINORS", DEFAULT_MINOR).replace(" ", "").split(",")
 
+ONE_MINOR = DEFAULT_MINOR if DEFAULT_MINOR in MINORS else MINORS[0]
+
 MakeNodes = Callable[[Iterable[NodeSpec]], None]
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if "kubernetes_minor" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.control_plane)
+    spare = [item for item in items if _is_spare(item)]
+    config.hook.pytest_deselected(items=spare)
+    items[:] = [item for item in items if item not in spare]
+
+
+def _is_spare(item: pytest.Item) -> bool:
+    """Return whether one minor says it all, and this is another."""
+    if item.get_closest_marker("one_minor") is None or not isinstance(item, pytest.Function):
+        return False
+    return item.callspec.params["kubernetes_minor"] != ONE_MINOR
 
 
 @pytest.fixture(scope="session", params=MINORS)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,17 +27,17 @@ from moorage_cli.control_plane.obtain import obtain_descheduler
 from moorage_cli.control_plane.ports import free_ports
 from moorage_cli.control_plane.progress import Report
 from moorage_cli.installation import Installation
-from moorage_cli.testing import Events, Film, Json, Quarter, eventually, is_ready
+from moorage_cli.testing import Events, Film, Json, Quarter, eventually, is_ready, unfold
 from moorage_crds.names import DEPLOYMENTS, PLANS, PODS, POLICIES, SCHEDULER_NAME
 from moorage_policies.errors import UnavailableError
 from moorage_policies.plans.checks import MOVABLE_ANNOTATION
+from moorage_policies.plans.records import ENDED
 from moorage_policies.types import NVIDIA_GPU
 
 DESCHEDULER: Final = "descheduler"
 AS_MANY: Final = f"{OURS}-as-many"
 LOW_PERCENT: Final = 50
 WITHIN_S: Final = 300.0
-ENDED: Final = ("Completed", "Aborted", "Superseded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +101,9 @@ def tally(before: list[Json], events: Events, nodes: int) -> Tally:
         events: what happened to pods since.
         nodes: nodes in the cluster.
     """
-    pods = {pod["metadata"]["uid"]: pod for pod in before}
-    least = len(pods)
-    for kind, pod in events:
-        pods.pop(pod["metadata"]["uid"], None)
-        if kind != "DELETED":
-            pods[pod["metadata"]["uid"]] = pod
-        least = min(least, sum(map(is_ready, pods.values())))
+    least, pods = len(before), dict[str, Json]()
+    for now in unfold(before, events):
+        least, pods = min(least, sum(map(is_ready, now.values()))), dict(now)
     gone = {pod["metadata"]["uid"] for pod in before} - pods.keys()
     freed = _whole(list(pods.values()), nodes) - _whole(before, nodes)
     return Tally(freed, len(gone), least / max(1, len(before)))
@@ -255,9 +250,7 @@ def _defragment(plane: ControlPlane, most: int) -> None:
     plane.api.apply(POLICIES.path("", "default"), manifest, "bench")
 
     def has_ended() -> bool:
-        phases = Counter(
-            plan.get("status", {}).get("phase") for plan in plane.api.get(PLANS.path())["items"]
-        )
-        return any(phases[phase] for phase in ENDED)
+        plans = plane.api.get(PLANS.path())["items"]
+        return any(plan.get("status", {}).get("phase") in ENDED for plan in plans)
 
     eventually(has_ended, what="our plan has ended", within_s=WITHIN_S)

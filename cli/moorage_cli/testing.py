@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeVar
@@ -41,6 +41,13 @@ UNLIMITED_MOVES: Final[Json] = {
     },
 }
 """A PlacementPolicy under which plans wait for nothing but the cluster."""
+
+SWIFT_PLANS: Final = {
+    "MOORAGE_OPERATOR_SPACING_MS": "200",
+    "MOORAGE_OPERATOR_PLAN_SETTLE_MS": "100",
+    "MOORAGE_OPERATOR_PLAN_POLL_MS": "100",
+}
+"""Settings of an operator that looks at plans more often than a large cluster could bear."""
 
 
 def eventually(
@@ -96,10 +103,7 @@ class Quarter:
 
     def history(self, since: str) -> Events:
         """Return every revision of the namespace's pods since then, in the server's order."""
-        query = {"watch": "1", "resourceVersion": since, "timeoutSeconds": "1"}
-        body = self.api.raw("GET", PODS.path(self.namespace), query=query)
-        events = [json.loads(line) for line in body.splitlines() if line]
-        return [(event["type"], event["object"]) for event in events]
+        return _watch(self.api, PODS.path(self.namespace), since)
 
     def fewest_ready(self, before: Iterable[Json], since: str, label: str = "") -> int:
         """Return the least number of ready pods over every revision since then.
@@ -109,17 +113,12 @@ class Quarter:
             since: the revision.
             label: only pods with this label are counted; empty: all.
         """
-        known = {pod["metadata"]["uid"]: pod for pod in before}
-        counts = [sum(map(is_ready, known.values()))]
-        for kind, pod in self.history(since):
-            if label and label not in pod["metadata"].get("labels", {}):
-                continue
-            if kind == "DELETED":
-                known.pop(pod["metadata"]["uid"], None)
-            else:
-                known[pod["metadata"]["uid"]] = pod
-            counts.append(sum(map(is_ready, known.values())))
-        return min(counts)
+        events = [
+            (kind, pod)
+            for kind, pod in self.history(since)
+            if not label or label in pod["metadata"].get("labels", {})
+        ]
+        return min(sum(map(is_ready, pods.values())) for pods in unfold(before, events))
 
     def violations(
         self, plans: Iterable[Json], before: Iterable[Json], events: Events
@@ -174,7 +173,8 @@ class Quarter:
 class Film:
     """Every revision of some objects from now on, in the server's order.
 
-    It is recorded while things happen: the server forgets what is older than a while.
+    It is recorded while things happen: the server forgets what is older than a while. ``before``
+    are the objects at its beginning.
 
     Args:
         api: the administrator's client.
@@ -183,9 +183,11 @@ class Film:
 
     def __init__(self, api: ApiClient, path: str) -> None:
         self._api, self._path = api, path
-        self._revision = str(api.get(path)["metadata"]["resourceVersion"])
+        listed = api.get(path)
+        self.before: list[Json] = listed["items"]
+        self._revision = str(listed["metadata"]["resourceVersion"])
         self._events: Events = []
-        self._failure = ""
+        self._failure = "the recording broke off"
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._record, daemon=True)
         self._thread.start()
@@ -205,14 +207,32 @@ class Film:
         is_last = False
         while not is_last:
             is_last = self._ends.is_set()
-            query = {"watch": "1", "resourceVersion": self._revision, "timeoutSeconds": "1"}
-            for line in filter(None, self._api.raw("GET", self._path, query=query).splitlines()):
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    self._failure = json.dumps(event["object"])
+            for kind, item in _watch(self._api, self._path, self._revision):
+                if kind == "ERROR":
+                    self._failure = json.dumps(item)
                     return
-                self._events.append((event["type"], event["object"]))
-                self._revision = event["object"]["metadata"]["resourceVersion"]
+                self._events.append((kind, item))
+                self._revision = item["metadata"]["resourceVersion"]
+        self._failure = ""
+
+
+def _watch(api: ApiClient, path: str, since: str) -> Events:
+    """Return what happened to the objects since a revision, at least a second's worth."""
+    query = {"watch": "1", "resourceVersion": since, "timeoutSeconds": "1"}
+    events = map(json.loads, filter(None, api.raw("GET", path, query=query).splitlines()))
+    return [(event["type"], event["object"]) for event in events]
+
+
+def unfold(before: Iterable[Json], events: Events) -> Iterator[Mapping[str, Json]]:
+    """Yield the objects by UID as they were at first and after each event; read each in turn."""
+    known = {item["metadata"]["uid"]: item for item in before}
+    yield known
+    for kind, item in events:
+        if kind == "DELETED":
+            known.pop(item["metadata"]["uid"], None)
+        else:
+            known[item["metadata"]["uid"]] = item
+        yield known
 
 
 def is_ready(pod: Json) -> bool:

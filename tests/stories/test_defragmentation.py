@@ -17,11 +17,10 @@ from typer.testing import CliRunner
 
 from moorage_cli.control_plane import ControlPlane, gpu_nodes
 from moorage_cli.control_plane.errors import RequestRefusedError
-from moorage_cli.control_plane.toolchains import DEFAULT_MINOR
 from moorage_cli.installation import OPERATOR, Installation
 from moorage_cli.manifests import SYSTEM_NAMESPACE
 from moorage_cli.plan.command import app as plan_app
-from moorage_cli.testing import Eventually, Film, Json, Quarter, is_ready
+from moorage_cli.testing import SWIFT_PLANS, Eventually, Film, Json, Quarter, is_ready, unfold
 from moorage_crds.names import (
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
@@ -35,6 +34,7 @@ from moorage_crds.names import (
     SCHEDULER_NAME,
 )
 from moorage_policies.plans.checks import MOVABLE_ANNOTATION
+from moorage_policies.plans.records import ENDED
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(600)]
 
@@ -44,17 +44,11 @@ NODE_NAMES = [spec.name for spec in SPECS]
 MIN_GAIN_GPUS = 2
 PATIENCE_S = 240.0
 """A search has all of a slow machine's time to compile and load the solver."""
-ENDED = ("Completed", "Aborted", "Superseded")
 
 
 @pytest.fixture(scope="module")
 def installation(kubernetes_minor: str) -> Iterator[Installation]:
-    settings = {
-        "MOORAGE_OPERATOR_SPACING_MS": "200",
-        "MOORAGE_OPERATOR_PLAN_SETTLE_MS": "100",
-        "MOORAGE_OPERATOR_PLAN_POLL_MS": "100",
-        "MOORAGE_OPERATOR_DEFRAGMENTATION_INTERVAL_S": "3",
-    }
+    settings = {**SWIFT_PLANS, "MOORAGE_OPERATOR_DEFRAGMENTATION_INTERVAL_S": "3"}
     with (
         ControlPlane(kubernetes_minor) as plane,
         Installation(plane, operator_settings=settings) as installed,
@@ -77,13 +71,13 @@ class Films:
 
     def fewest_ready(self) -> Counter[str]:
         """Return the least number of ready pods per pool over every revision."""
-        known = {pod["metadata"]["uid"]: pod for pod in self.before}
-        lows = ready_by_pool(known.values())
-        for kind, pod in self.pods.events():
-            known.pop(pod["metadata"]["uid"], None)
-            if kind != "DELETED" and POOL_LABEL in pod["metadata"]["labels"]:
-                known[pod["metadata"]["uid"]] = pod
-            now = ready_by_pool(known.values())
+        events = [
+            (kind if POOL_LABEL in pod["metadata"]["labels"] else "DELETED", pod)
+            for kind, pod in self.pods.events()
+        ]
+        lows = ready_by_pool(self.before)
+        for pods in unfold(self.before, events):
+            now = ready_by_pool(pods.values())
             lows = Counter({name: min(lows[name], now[name]) for name in lows})
         return lows
 
@@ -298,14 +292,6 @@ def yard(installation: Installation, tag: str, eventually: Eventually) -> Iterat
     yard.close()
 
 
-@pytest.fixture
-def one_yard(yard: Yard) -> Yard:
-    """Return a yard for what no minor does otherwise than another."""
-    if yard.installation.plane.minor != DEFAULT_MINOR:
-        pytest.skip("kube-scheduler has no part in it: one minor says it all")
-    return yard
-
-
 SIX_POOLS = {"a": (3, 4), "b": (3, 4), "c": (4, 2), "d": (4, 2), "e": (3, 1), "f": (3, 1)}
 """Twenty replicas of 46 GPUs on twenty nodes; six nodes could hold them."""
 
@@ -336,11 +322,11 @@ def test_twenty_nodes_come_together_and_no_pool_notices(yard: Yard) -> None:
     assert float(rates[1]["fragmentRateAfter"]) < 0.05
 
 
+@pytest.mark.one_minor
 def test_a_recommendation_touches_nothing_and_an_approved_one_waits_for_budgets(
-    one_yard: Yard,
+    yard: Yard,
 ) -> None:
     """Two pods of a plain Deployment, under a budget that closes between plan and approval."""
-    yard = one_yard
     guard = guarded_deployment(yard, gpus=2)
     before, film = yard.pods("app=plain"), yard.film(PODS.path(yard.namespace))
     yard.policy(actuation="Recommend")
@@ -402,8 +388,8 @@ TWO_POOLS = {"a": (3, 4), "b": (4, 2)}
 """Seven replicas of 20 GPUs on seven nodes; three nodes could hold them."""
 
 
-def test_a_node_lost_in_mid_plan_costs_only_what_sat_there(one_yard: Yard) -> None:
-    yard = one_yard
+@pytest.mark.one_minor
+def test_a_node_lost_in_mid_plan_costs_only_what_sat_there(yard: Yard) -> None:
     films = yard.scatter(TWO_POOLS, start="3s")
     yard.policy(maxMoves=8, actuation="Auto")
     target = yard.wait_move("Surging")["to"]
@@ -426,8 +412,8 @@ def test_a_node_lost_in_mid_plan_costs_only_what_sat_there(one_yard: Yard) -> No
     assert films.fewest_ready() >= yard.wanted - lost
 
 
-def test_a_pool_scaled_in_mid_plan_leaves_the_rest_alone(one_yard: Yard) -> None:
-    yard = one_yard
+@pytest.mark.one_minor
+def test_a_pool_scaled_in_mid_plan_leaves_the_rest_alone(yard: Yard) -> None:
     films = yard.scatter(TWO_POOLS, start="3s")
     yard.policy(maxMoves=8, actuation="Auto")
     pool = yard.wait_move("Surging")["owner"]["name"].partition("-")[0]
@@ -438,8 +424,8 @@ def test_a_pool_scaled_in_mid_plan_leaves_the_rest_alone(one_yard: Yard) -> None
     assert yard.violations(yard.plans(), films.before, films.pods.events()) == ()
 
 
-def test_a_killed_operator_is_taken_over_and_nothing_is_done_twice(one_yard: Yard) -> None:
-    yard = one_yard
+@pytest.mark.one_minor
+def test_a_killed_operator_is_taken_over_and_nothing_is_done_twice(yard: Yard) -> None:
     films = yard.scatter(TWO_POOLS, start="1s")
     yard.policy(maxMoves=8, actuation="Auto")
     for phase in ("Surging", "Evicting", "Surging"):

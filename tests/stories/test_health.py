@@ -13,7 +13,7 @@ import pytest
 
 from moorage_cli.control_plane import ControlPlane, gpu_nodes
 from moorage_cli.installation import OPERATOR, Installation
-from moorage_cli.testing import Eventually, Json, Quarter, is_ready
+from moorage_cli.testing import SWIFT_PLANS, Eventually, Json, Quarter, is_ready
 from moorage_crds.names import PLANS, PODS, POLICIES, POOL_LABEL, POOLS, QUARANTINE
 
 pytestmark = pytest.mark.control_plane
@@ -22,9 +22,7 @@ NODES = 3
 GPU = "nvidia.com/gpu"
 STRATEGIC = "application/strategic-merge-patch+json"
 SETTINGS = {
-    "MOORAGE_OPERATOR_SPACING_MS": "200",
-    "MOORAGE_OPERATOR_PLAN_SETTLE_MS": "100",
-    "MOORAGE_OPERATOR_PLAN_POLL_MS": "100",
+    **SWIFT_PLANS,
     "MOORAGE_OPERATOR_HEALTH_INTERVAL_S": "0.2",
 }
 

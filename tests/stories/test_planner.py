@@ -19,13 +19,20 @@ from typer.testing import CliRunner
 
 from moorage_cli.audit.command import app as audit_app
 from moorage_cli.control_plane import ControlPlane, NodeSpec, SchedulerConfig
-from moorage_cli.control_plane.toolchains import DEFAULT_MINOR
 from moorage_cli.doctor.command import app as doctor_app
 from moorage_cli.installation import EXTENDER, SOLVER, Installation
 from moorage_cli.manifests import SYSTEM_NAMESPACE
 from moorage_cli.plan.command import app as plan_app
 from moorage_cli.snapshot.command import app as snapshot_app
-from moorage_cli.testing import UNLIMITED_MOVES, Eventually, Json, Quarter, is_ready, was_evicted
+from moorage_cli.testing import (
+    SWIFT_PLANS,
+    UNLIMITED_MOVES,
+    Eventually,
+    Json,
+    Quarter,
+    is_ready,
+    was_evicted,
+)
 from moorage_crds.names import (
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
@@ -37,20 +44,18 @@ from moorage_crds.names import (
     POOLS,
     SCHEDULER_NAME,
 )
+from moorage_policies.plans.records import ENDED
 
 pytestmark = pytest.mark.control_plane
 
 PRIORITIES = {"plan-high": 300, "plan-middle": 200, "plan-low": 100}
 DYING_PROGRAM = Path(__file__).parent / "data" / "program_that_dies.py"
-ENDED = ("Completed", "Aborted", "Superseded")
 
 
 @pytest.fixture(scope="module")
 def installation(kubernetes_minor: str) -> Iterator[Installation]:
     settings = {
-        "MOORAGE_OPERATOR_SPACING_MS": "200",
-        "MOORAGE_OPERATOR_PLAN_SETTLE_MS": "100",
-        "MOORAGE_OPERATOR_PLAN_POLL_MS": "100",
+        **SWIFT_PLANS,
         "MOORAGE_OPERATOR_PLAN_EVICT_DEADLINE_S": "3",
         "MOORAGE_OPERATOR_PLAN_BIND_DEADLINE_S": "8",
         "MOORAGE_OPERATOR_PLAN_SURGE_DEADLINE_S": "8",
@@ -461,13 +466,12 @@ def test_planner_and_solver_killed_in_the_middle_change_nothing(harbour: Harbour
     assert harbour.fewest_ready(before, since, POOL_LABEL) == 1
 
 
+@pytest.mark.one_minor
 @pytest.mark.timeout(600)
 def test_a_planner_killed_at_any_of_its_writes_is_taken_over_without_a_trace(
     harbour: Harbour,
 ) -> None:
     """(f) plan, condition, event, bell: whichever was last, one plan is made and carried out."""
-    if harbour.installation.plane.minor != DEFAULT_MINOR:
-        pytest.skip("kube-scheduler has no part in it: one minor says it all")
     harbour.nodes("a", "b")
     harbour.pool(replicas=1, gpus=2)
     for number in range(1, 30):

@@ -25,7 +25,15 @@ from moorage_cli.control_plane.errors import RequestRefusedError
 from moorage_cli.installation import OPERATOR, Installation
 from moorage_cli.manifests import SYSTEM_NAMESPACE
 from moorage_cli.plan.command import app
-from moorage_cli.testing import UNLIMITED_MOVES, Eventually, Json, Quarter, is_ready, was_evicted
+from moorage_cli.testing import (
+    SWIFT_PLANS,
+    UNLIMITED_MOVES,
+    Eventually,
+    Json,
+    Quarter,
+    is_ready,
+    was_evicted,
+)
 from moorage_crds.names import (
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
@@ -49,9 +57,7 @@ DYING_PROGRAM = Path(__file__).parent / "data" / "program_that_dies.py"
 @pytest.fixture(scope="module")
 def installation(kubernetes_minor: str) -> Iterator[Installation]:
     settings = {
-        "MOORAGE_OPERATOR_SPACING_MS": "200",
-        "MOORAGE_OPERATOR_PLAN_SETTLE_MS": "100",
-        "MOORAGE_OPERATOR_PLAN_POLL_MS": "100",
+        **SWIFT_PLANS,
         "MOORAGE_OPERATOR_PLAN_EVICT_DEADLINE_S": "40",
         "MOORAGE_OPERATOR_PLAN_BIND_DEADLINE_S": "30",
         "MOORAGE_OPERATOR_PLAN_SURGE_DEADLINE_S": "30",

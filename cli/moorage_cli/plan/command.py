@@ -14,6 +14,7 @@ from moorage_cli.plan.tables import render_plan, render_plans
 from moorage_cluster.session import ApiSession
 from moorage_crds.plan import PlacementPlan
 from moorage_policies.errors import BadInputError
+from moorage_policies.plans.records import ENDED
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -22,8 +23,6 @@ Kubeconfig = Annotated[
 ]
 Name = Annotated[str, typer.Argument(help="Name of the plan.", metavar="PLAN")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-ENDED = ("Completed", "Aborted", "Superseded")
 
 
 @app.callback(invoke_without_command=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,8 @@ import pytest
 from moorage_cli.control_plane import ControlPlane, NodeSpec
 from moorage_cli.control_plane.simulated_nodes import H100
 from moorage_cli.installation import OPERATOR, Installation
+from moorage_cli.testing import Film, is_ready, unfold
+from moorage_crds.names import PODS
 from moorage_policies.scaling.replay import Record, replay
 
 pytestmark = pytest.mark.control_plane
@@ -104,39 +105,21 @@ class Seen:
     refused: set[str]
 
 
-class Watch:
-    """Every revision of the pods of a namespace, as a watch shows them."""
+def see(film: Film) -> Seen:
+    """Return what was seen at any revision of the pods."""
+    states = unfold(film.before, film.events())
+    most = max(sum(map(_gpus, pods.values())) for pods in states)
+    pods = [*film.before, *(pod for _, pod in film.events())]
+    return Seen(most, {pod["metadata"]["name"] for pod in pods if _is_refused(pod)})
 
-    def __init__(self, plane: ControlPlane, namespace: str) -> None:
-        command = [plane._binaries["kubectl"], f"--kubeconfig={plane.kubeconfig}", "get", "pods"]
-        flags = ["-n", namespace, "--watch", "--output-watch-events", "-o", "json"]
-        self._process = subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, text=True)
 
-    def end(self) -> Seen:
-        """Stop, and return what was seen at any revision."""
-        self._process.terminate()
-        text, _ = self._process.communicate(timeout=10)
-        decoder, at, most = json.JSONDecoder(), 0, 0
-        alive: dict[str, int] = {}
-        refused: set[str] = set()
-        while at < len(text.rstrip()):
-            try:
-                event, at = decoder.raw_decode(text, at)
-            except json.JSONDecodeError:
-                break  # cut off in the middle of the last event
-            pod = event["object"]
-            uid = pod["metadata"]["uid"]
-            if event["type"] == "DELETED":
-                alive.pop(uid, None)
-            else:
-                limits = pod["spec"]["containers"][0]["resources"]["limits"]
-                alive[uid] = int(limits["nvidia.com/gpu"])
-            said = {c["type"]: c["status"] for c in pod["status"].get("conditions", ())}
-            if said.get("PodScheduled") == "False":
-                refused.add(pod["metadata"]["name"])
-            most = max(most, sum(alive.values()))
-            at += len(text[at:]) - len(text[at:].lstrip())
-        return Seen(most, refused)
+def _gpus(pod: Json) -> int:
+    return int(pod["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"])
+
+
+def _is_refused(pod: Json) -> bool:
+    said = {c["type"]: c["status"] for c in pod["status"].get("conditions", ())}
+    return said.get("PodScheduled") == "False"
 
 
 @pytest.fixture(scope="module")
@@ -156,11 +139,6 @@ def arena(kubernetes_minor: str) -> Iterator[tuple[ControlPlane, Installation]]:
         plane.start_scheduler()
         installation.start_operator(**SETTINGS)
         yield plane, installation
-
-
-def _is_ready(pod: Json) -> bool:
-    conditions = pod["status"].get("conditions", ())
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 class Site:
@@ -197,9 +175,12 @@ class Site:
         items: list[Json] = self.plane.api.get(path)["items"]
         return [p for p in items if p["metadata"]["labels"]["moorage.dev/pool"] == pool]
 
+    def film(self) -> Film:
+        return Film(self.plane.api, PODS.path(self.namespace))
+
     def ready(self, role: str, pool: str = "llama") -> int:
         return sum(
-            pod["metadata"]["labels"]["moorage.dev/role"] == role and _is_ready(pod)
+            pod["metadata"]["labels"]["moorage.dev/role"] == role and is_ready(pod)
             for pod in self.pods(pool)
         )
 
@@ -274,7 +255,7 @@ def test_both_roles_follow_one_decision_and_the_budget_holds_at_every_revision(
 ) -> None:
     site.apply(make(maxGpus=7 * GPUS))
     site.eventually(lambda: site.ready("decode") == 2, "the pool runs")
-    watch = Watch(site.plane, site.namespace)
+    film = site.film()
     site.engines["decode"].tokens_per_s = 450.0
     site.eventually(lambda: site.counts()[1] >= 5 and site.counts()[0] >= 2, "both roles grew")
     history = site.get("gip", "llama")["status"]["scalingHistory"]
@@ -289,7 +270,7 @@ def test_both_roles_follow_one_decision_and_the_budget_holds_at_every_revision(
     site.engines["decode"].tokens_per_s = 2000.0
     site.eventually(lambda: sum(site.counts()) == 7, "all of the budget is used")
     site.stays(lambda: sum(site.counts()) <= 7, "the budget holds", 3.0)
-    seen = watch.end()
+    seen = see(film)
     assert 0 < seen.most_gpus <= 7 * GPUS
     assert not seen.refused
     learnt = msgspec.json.decode(site.record(), type=Record).params.roles
@@ -384,12 +365,12 @@ def test_no_traffic_falls_to_the_least(site: Site, make: Make) -> None:
 def test_only_what_fits_is_asked_for_and_no_pod_waits(site: Site, make: Make) -> None:
     site.apply(make())
     site.eventually(lambda: site.ready("decode") == 2, "the pool runs")
-    watch = Watch(site.plane, site.namespace)
+    film = site.film()
     site.engines["decode"].tokens_per_s = 5000.0
     site.eventually(lambda: sum(site.counts()) == 12, "the nodes are full")
     site.eventually(lambda: site.condition("ScalingLimited").get("reason") == "NoPlace", "told")
     site.stays(lambda: sum(site.counts()) == 12, "no more is asked for", 5.0)
-    assert not watch.end().refused, "no pod ever waits"
+    assert not see(film).refused, "no pod ever waits"
 
 
 def test_the_critical_pool_gets_its_floor_from_the_lower_one_in_one_drain(
@@ -431,7 +412,7 @@ def test_a_swap_outlives_its_operator_and_the_budget_holds_at_every_revision(
     site.apply(make(decode=6, maxGpus=7 * GPUS, scaling={"bounds": bounds, "ratio": ratio}))
     site.engines["decode"].tokens_per_s = 550.0
     site.eventually(lambda: (site.ready("prefill"), site.ready("decode")) == (1, 6), "it is full")
-    watch = Watch(site.plane, site.namespace)
+    film = site.film()
     site.engines["prefill"].busy_replicas = 3.6
     site.engines["decode"].tokens_per_s = 110.0
     for decode in (5, 3):
@@ -442,18 +423,18 @@ def test_a_swap_outlives_its_operator_and_the_budget_holds_at_every_revision(
         lambda: (site.ready("prefill"), site.ready("decode")) == site.counts(), "all of it runs"
     )
     assert sum(site.counts()) <= 7
-    assert watch.end().most_gpus <= 7 * GPUS
+    assert see(film).most_gpus <= 7 * GPUS
 
 
 def test_an_operator_killed_in_the_middle_ends_at_the_same_counts(site: Site, make: Make) -> None:
     site.apply(make(decode=6, maxGpus=7 * GPUS))
     site.engines["decode"].tokens_per_s = 500.0
     site.eventually(lambda: site.ready("decode") >= 5, "the pool runs")
-    watch = Watch(site.plane, site.namespace)
+    film = site.film()
     site.engines["decode"].tokens_per_s = 110.0
     site.eventually(lambda: site.counts()[1] < 5, "it begins to shrink", deadline_s=120.0)
     site.installation.crash_and_restart(OPERATOR)
     site.engines["decode"].tokens_per_s = 500.0
     site.eventually(lambda: site.counts()[1] >= 5, "the next one goes on", deadline_s=90.0)
     site.eventually(lambda: site.ready("decode") == site.counts()[1], "and all of it runs")
-    assert watch.end().most_gpus <= 7 * GPUS
+    assert see(film).most_gpus <= 7 * GPUS
